@@ -1,0 +1,3 @@
+"""How records relate: association types, mappings and links."""
+
+from __future__ import annotations
