@@ -1,0 +1,142 @@
+"""How records relate: types, mappings, and the links that both sides have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from connections.models import HubSpotAccount
+from syncs.models import ObjectSync, RecordLink
+from syncs.models.choices import Direction
+
+
+class AssociationType(models.Model):
+    """One association type of an account, seen from one direction."""
+
+    account = models.ForeignKey(
+        HubSpotAccount, on_delete=models.CASCADE, related_name="association_types"
+    )
+    from_object = models.CharField(max_length=100)
+    to_object = models.CharField(max_length=100)
+    category = models.CharField(max_length=30)
+    type_id = models.PositiveBigIntegerField()
+    label = models.CharField(max_length=200, blank=True)
+    discovered_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "association type"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "from_object", "to_object", "category", "type_id"],
+                name="association_type_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.label or f"{self.category} {self.type_id}"
+
+
+class AssociationConflict(models.TextChoices):
+    HUBSPOT = "hubspot", "HubSpot wins"
+    APP = "app", "The app wins"
+
+
+class OnUnlink(models.TextChoices):
+    KEEP_PAIR = "keep_pair", "Keep the plain link"
+    REMOVE_PAIR = "remove_pair", "Remove the link"
+
+
+class AssociationMapping(models.Model):
+    """One reference field of the app kept in step with one HubSpot association type."""
+
+    sync = models.ForeignKey(
+        ObjectSync, on_delete=models.CASCADE, related_name="association_mappings"
+    )
+    position = models.PositiveIntegerField(default=0)
+    app_field = models.CharField(max_length=200)
+    to_sync = models.ForeignKey(
+        ObjectSync,
+        on_delete=models.PROTECT,
+        related_name="targeted_by",
+        verbose_name="target sync",
+    )
+    type: models.JSONField[Any, Any] = models.JSONField(
+        default=str,
+        blank=True,
+        help_text='"primary", "default", or {"category": …, "id": …}; blank: by default',
+    )
+    category = models.CharField(max_length=30, blank=True, editable=False)
+    type_id = models.PositiveBigIntegerField(null=True, blank=True, editable=False)
+    direction = models.CharField(
+        max_length=20, choices=Direction.choices, blank=True, default=""
+    )
+    conflict = models.CharField(
+        max_length=20, choices=AssociationConflict.choices, blank=True, default=""
+    )
+    on_unlink = models.CharField(
+        max_length=20, choices=OnUnlink.choices, default=OnUnlink.KEEP_PAIR
+    )
+
+    class Meta:
+        verbose_name = "association mapping"
+        ordering = ["position", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sync", "app_field", "to_sync"], name="association_mapping_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.app_field} → {self.to_sync.name}"
+
+
+class LinkState(models.TextChoices):
+    IN_SYNC = "in_sync", "In sync"
+    PENDING = "pending", "Pending"
+    FAILING = "failing", "Failing"
+
+
+class AssociationLink(models.Model):
+    """One link of a mapping: the baseline of a link that both sides have, or a pending one.
+
+    `other` is the far record link; for a pending link whose far record was never read it
+    is null and `other_remote_id` holds its id on `side`.
+    """
+
+    mapping = models.ForeignKey(
+        AssociationMapping, on_delete=models.CASCADE, related_name="links"
+    )
+    link = models.ForeignKey(
+        RecordLink, on_delete=models.CASCADE, related_name="association_links"
+    )
+    other = models.ForeignKey(
+        RecordLink, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+    )
+    other_remote_id = models.CharField(max_length=300, blank=True)
+    side = models.CharField(max_length=8, blank=True)
+    state = models.CharField(
+        max_length=8, choices=LinkState.choices, default=LinkState.IN_SYNC
+    )
+    types: models.JSONField[list[Any], list[Any]] = models.JSONField(
+        default=list, blank=True
+    )
+    code = models.CharField(max_length=40, blank=True)
+    text = models.TextField(blank=True)
+    since = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "association link"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["mapping", "link", "other", "other_remote_id", "state"],
+                name="association_link_once",
+            )
+        ]
+        indexes = [
+            models.Index(fields=["mapping", "state"], name="association_link_state"),
+            models.Index(fields=["other", "state"], name="association_link_other"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.link_id} → {self.other_id or self.other_remote_id}"

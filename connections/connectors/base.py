@@ -1,0 +1,277 @@
+"""What every connector is and how it fails.
+
+The error family::
+
+    ConnectorError                  code, message, remedy (from the catalogue)
+    ├── SetupError                  stop and tell the administrator
+    │   ├── AuthError               CREDENTIALS_REFUSED
+    │   ├── ScopeError              SCOPE_MISSING
+    │   └── SchemaError             SCHEMA_CHANGED, FIELD_MISSING, TYPE_UNKNOWN
+    ├── TransientError              try again later: UNAVAILABLE, TIMED_OUT
+    │   └── LimitError              RATE_LIMITED, QUOTA_SPENT (`retry_at`)
+    ├── UncertainError              UNCERTAIN: a write whose effect nobody knows
+    └── RejectedError               one request was refused for what it held
+
+A write of many records never raises RejectedError: each record has its `Outcome`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from connections.catalogue import Code, remedy_for
+from connections.records import (
+    AssociationTypeInfo,
+    Capabilities,
+    Draft,
+    Edge,
+    Fetched,
+    Linked,
+    ObjectType,
+    Outcome,
+    Page,
+    Patch,
+    Record,
+    Report,
+    Schema,
+    Want,
+)
+
+
+class ConnectorError(Exception):
+    """A call that did not do what it should; `code` is one of the catalogue's."""
+
+    code: Code = Code.INTERNAL
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: Code | None = None,
+        correlation_id: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.correlation_id = correlation_id
+
+    @property
+    def remedy(self) -> str:
+        return remedy_for(self.code)
+
+
+class SetupError(ConnectorError):
+    """Nothing will work until a person changes something."""
+
+    code = Code.SCHEMA_CHANGED
+
+
+class AuthError(SetupError):
+    code = Code.CREDENTIALS_REFUSED
+
+
+class ScopeError(SetupError):
+    code = Code.SCOPE_MISSING
+
+
+class SchemaError(SetupError):
+    code = Code.SCHEMA_CHANGED
+
+
+class TransientError(ConnectorError):
+    """The same call may work later; it had no effect."""
+
+    code = Code.UNAVAILABLE
+
+
+class LimitError(TransientError):
+    """A rate or quota is spent; `retry_at` (aware UTC) says until when, if known."""
+
+    code = Code.RATE_LIMITED
+
+    def __init__(
+        self, message: str, *, code: Code | None = None, retry_at: datetime | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_at = retry_at
+
+
+class UncertainError(ConnectorError):
+    """A write may or may not have taken effect."""
+
+    code = Code.UNCERTAIN
+
+
+class RejectedError(ConnectorError):
+    """The system refused the request for what it held; sent again, it fails again."""
+
+    code = Code.VALUE_INVALID
+
+
+class Budget(Protocol):
+    """Permission to call, shared by every process that uses the same credential."""
+
+    def acquire(self, bucket: str) -> None:
+        """Wait for one call's worth of `bucket` ("general", "search", "associations").
+
+        Raises: LimitError where the wait would be longer than a run should stand still.
+        """
+
+    def penalise(self, bucket: str, seconds: float, *, daily: bool = False) -> None:
+        """Let nobody call `bucket` for so many seconds: the system said so."""
+
+
+class UnlimitedBudget:
+    """No limit at all: PostgreSQL, and tests."""
+
+    def acquire(self, bucket: str) -> None:
+        return None
+
+    def penalise(self, bucket: str, seconds: float, *, daily: bool = False) -> None:
+        return None
+
+
+@dataclass
+class Meter:
+    """Counts the calls of one run and side; thread-safe enough for += on ints."""
+
+    calls: int = 0
+
+    def count(self, calls: int = 1) -> None:
+        self.calls += calls
+
+
+def _allow() -> None:
+    return None
+
+
+@dataclass
+class Context:
+    """What a connector is lent by its caller.
+
+    `before_write` is called right before each request that changes the other system;
+    it raises if the caller has lost the right to write (its lease was taken over).
+    """
+
+    budget: Budget = field(default_factory=UnlimitedBudget)
+    meter: Meter = field(default_factory=Meter)
+    before_write: Callable[[], None] = _allow
+    allow_private_hosts: bool = False
+    timeout_s: float = 30.0
+
+
+class Connector(Protocol):
+    """One connected system. Object types and fields are those that `discover` gave."""
+
+    kind: str
+    capabilities: Capabilities
+
+    def close(self) -> None:
+        """Give sockets and connections back."""
+
+    def test(self) -> Report:
+        """Make the cheapest call that proves the credentials.
+
+        Raises: AuthError, ScopeError, TransientError.
+        """
+
+    def discover(self) -> Schema:
+        """Read object types, fields and references."""
+
+    def pages(
+        self, obj: ObjectType, want: Want, cursor: str | None = None
+    ) -> Iterator[Page]:
+        """Read every record, a page at a time, going on after `cursor` (a `Page.cursor`)."""
+
+    def changed(
+        self,
+        obj: ObjectType,
+        want: Want,
+        *,
+        after: datetime,
+        until: datetime | None = None,
+    ) -> Iterator[Page]:
+        """Read records whose change time is > `after` and <= `until` (None: no end).
+
+        A record that changes during the read may come twice. Order is not promised.
+        """
+
+    def count_changed(
+        self, obj: ObjectType, want: Want, *, after: datetime, until: datetime
+    ) -> int:
+        """Count the records that `changed` would give for the window: one call."""
+
+    def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
+        """Read records by id, in as few calls as `Capabilities.fetch_batch` allows."""
+
+    def lookup(
+        self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want
+    ) -> Mapping[str, Record] | None:
+        """Find records by a field the system holds unique; None if it cannot.
+
+        Returns: records by the value asked for; an absent value has no record, surely.
+        """
+
+    def created_since(
+        self, obj: ObjectType, want: Want, since: datetime
+    ) -> Iterator[Page]:
+        """Read, without any index lag, the records created at or after `since`."""
+
+    def reserve(self, obj: ObjectType, count: int) -> list[str] | None:
+        """Ids for records that do not exist yet; None where the system gives none."""
+
+    def create(
+        self, obj: ObjectType, drafts: Sequence[Draft], want: Want
+    ) -> list[Outcome]:
+        """Create records; outcomes in the order of `drafts`.
+
+        An `ok` outcome's record has its id, the written values as the system now holds
+        them and `modified_at`. Never sent a second time by itself.
+        """
+
+    def update(
+        self, obj: ObjectType, patches: Sequence[Patch], want: Want
+    ) -> list[Outcome]:
+        """Write values and references; outcomes in the order of `patches`."""
+
+    def archive(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
+        """Archive records reversibly; outcomes in the order of `ids`."""
+
+
+class AssociationConnector(Connector, Protocol):
+    """HubSpot: records whose links stand beside them and carry types."""
+
+    def association_types(
+        self, from_object: str, to_object: str
+    ) -> tuple[AssociationTypeInfo, ...]:
+        """The types a link from one object type to the other can carry.
+
+        Args: both, object type ids ("0-1", "2-123").
+        """
+
+    def associations(
+        self, from_object: str, to_object: str, ids: Sequence[str]
+    ) -> Mapping[str, tuple[Linked, ...]]:
+        """Read the links of records: 1,000 records a call, paged per record.
+
+        Returns: links by record id; () where HubSpot says there are none (true also of a
+        record that does not exist); an id that could not be read is absent.
+        """
+
+    def associate(
+        self, from_object: str, to_object: str, edges: Sequence[Edge]
+    ) -> list[Outcome]:
+        """Set each pair's complete set of types; outcomes in the order of `edges`."""
+
+    def dissociate(
+        self, from_object: str, to_object: str, edges: Sequence[Edge]
+    ) -> list[Outcome]:
+        """Remove each pair, whatever types it carries (`Edge.types` is not looked at)."""
+
+    def unlabel(
+        self, from_object: str, to_object: str, edges: Sequence[Edge]
+    ) -> list[Outcome]:
+        """Take only the edges' types off their pairs; the plain link stays."""

@@ -1,0 +1,348 @@
+"""The plain values that connectors and the engine exchange. No Django here.
+
+A record's values arrive *raw* (as the system or its driver gives them) and leave
+*canonical* (`Canon`, JSON-able, one form per `ValueType`):
+
+========== ==============================================================
+text       str, never ""
+number     str, plain decimal without exponent or trailing zeros: "12.5"
+boolean    bool
+date       str, "2026-01-31"
+datetime   str, UTC with milliseconds: "2026-01-31T12:00:00.000Z"
+option     str, the option's value
+options    list of str, sorted, without repeats
+reference  str, the id of the other record
+========== ==============================================================
+
+A blank is None in every type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+Raw = None | str | int | float | bool | Decimal | date | datetime | list[str]
+Canon = None | str | bool | list[str]
+
+
+class Side(StrEnum):
+    """The two ends of every sync; two-way has no source and no target."""
+
+    HUBSPOT = "hubspot"
+    APP = "app"
+
+    @property
+    def other(self) -> Side:
+        return Side.APP if self is Side.HUBSPOT else Side.HUBSPOT
+
+
+class ValueType(StrEnum):
+    """The types that values are converted between."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    DATETIME = "datetime"
+    OPTION = "option"
+    OPTIONS = "options"
+    REFERENCE = "reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One choice of an option field: the value that travels, the label people see."""
+
+    value: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field (property, column) of an object type.
+
+    `max_length` counts characters; `scale` is the digits kept after the point
+    (None: as many as given); `zoneless` marks a datetime stored without a zone;
+    `indexed_unique` means the system itself refuses a second record with the value.
+    """
+
+    name: str
+    type: ValueType
+    label: str = ""
+    native_type: str = ""
+    read_only: bool = False
+    read_only_reason: str = ""
+    required: bool = False
+    unique: bool = False
+    options: tuple[Option, ...] = ()
+    max_length: int | None = None
+    scale: int | None = None
+    minimum: str | None = None
+    maximum: str | None = None
+    zoneless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceField:
+    """A field that points at records of another (or the same) object type.
+
+    `columns` are written together (a composite foreign key has several);
+    `target_columns` are the columns of `target` they hold, in the same order.
+    """
+
+    name: str
+    target: str
+    many: bool = False
+    nullable: bool = True
+    columns: tuple[str, ...] = ()
+    target_columns: tuple[str, ...] = ()
+    on_delete: str = ""
+    read_only: bool = False
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectType:
+    """An object type (HubSpot object, table, database, collection, app) as discovered.
+
+    `name` is what a set-up file calls it, `id` what the API calls it.
+    `refused` says why it cannot be synced (a table without a primary key); "" if it can.
+    """
+
+    name: str
+    id: str
+    label: str = ""
+    fields: tuple[Field, ...] = ()
+    references: tuple[ReferenceField, ...] = ()
+    display_field: str = ""
+    custom: bool = False
+    writable: bool = True
+    refused: str = ""
+
+    def field(self, name: str) -> Field | None:
+        return next((f for f in self.fields if f.name == name), None)
+
+    def reference(self, name: str) -> ReferenceField | None:
+        return next((r for r in self.references if r.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTable:
+    """A table whose rows are links: two reference fields, perhaps with other columns."""
+
+    name: str
+    references: tuple[ReferenceField, ReferenceField]
+    columns: tuple[Field, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """Everything that discovery found in one connected system."""
+
+    objects: tuple[ObjectType, ...]
+    join_tables: tuple[JoinTable, ...] = ()
+
+    def object(self, name: str) -> ObjectType | None:
+        """The object type with this name or id, letter case ignored last."""
+        for o in self.objects:
+            if name in (o.name, o.id):
+                return o
+        folded = name.casefold()
+        return next((o for o in self.objects if o.name.casefold() == folded), None)
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationTypeInfo:
+    """One association type as a HubSpot account lists it, seen from one direction."""
+
+    category: str
+    type_id: int
+    label: str | None
+    from_object: str
+    to_object: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What a reference field held when it was read.
+
+    `ids` are ids of target records; `complete` is False where the system showed only
+    part of the list (truncated, hidden): what is missing is unknown, never empty.
+    """
+
+    ids: tuple[str, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as read.
+
+    Raw `values` by field name; `keys` holds further values that count for matching
+    (HubSpot's additional e-mails and domains) by field name; `modified_at` is aware
+    UTC or None; `aliases` are ids that were merged into this record.
+    """
+
+    id: str
+    values: Mapping[str, Raw] = field(default_factory=dict)
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    modified_at: datetime | None = None
+    created_at: datetime | None = None
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records of one page and where to go on; `cursor` None ends the read.
+
+    `read_at` is the system's own clock when it answered (aware UTC), where it tells.
+    """
+
+    records: tuple[Record, ...]
+    cursor: str | None = None
+    read_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Records asked for by id.
+
+    `records` by the id that was asked for (a merged record answers under its old id
+    with its new `Record.id`); `gone` are ids the system says do not exist (archived or
+    deleted); an id in neither could not be read and nothing is concluded.
+    """
+
+    records: Mapping[str, Record]
+    gone: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationType:
+    """An association type as the wire knows it: never known by its text."""
+
+    category: str
+    type_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A link to write along with a create, or by itself, seen from its first record."""
+
+    from_id: str
+    to_id: str
+    types: frozenset[AssociationType] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """One record linked to another as read: its id and every type the pair carries."""
+
+    to_id: str
+    types: frozenset[AssociationType]
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What to read of each record.
+
+    Args: `fields` and `references` by name; `changed_field` is the field that tells
+    change time ("" where the object has none or the connector knows it by itself).
+    """
+
+    fields: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    changed_field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InlineEdge:
+    """A link that a create carries: the far record's id and the complete set of types."""
+
+    to_object: str
+    to_id: str
+    types: frozenset[AssociationType]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A record to create. `trace` is unique for ever: the intent's own id.
+
+    `id` is a reserved id where the connector gave one (`Connector.reserve`).
+    """
+
+    trace: str
+    values: Mapping[str, Canon]
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    edges: tuple[InlineEdge, ...] = ()
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Values and references to write to one record; a None value clears.
+
+    `expected` (raw or canonical values last read) lets a system with guarded writes
+    refuse when somebody else wrote meanwhile.
+    """
+
+    id: str
+    values: Mapping[str, Canon] = field(default_factory=dict)
+    references: Mapping[str, Reference] = field(default_factory=dict)
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one draft, patch, edge or id, by its position in the request.
+
+    Exactly one of three: `ok` (then `record` is what the API answered, or None where it
+    answers nothing), refused (`code`, `message`), or `uncertain` (nobody knows).
+    `existing_id` names the record that already exists, where a refusal says so.
+    """
+
+    ok: bool
+    record: Record | None = None
+    code: str = ""
+    message: str = ""
+    field: str = ""
+    uncertain: bool = False
+    existing_id: str | None = None
+    correlation_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a connection test found: who we are there, in words."""
+
+    account: str
+    details: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a connector declares, so that the engine never asks which kind it is.
+
+    Sizes are records a call; seconds where the name says so.
+    """
+
+    page_size: int
+    write_batch: int
+    fetch_batch: int
+    changes: bool  # `changed` exists for an object with a change-time field
+    search_lag_s: float = 0.0  # how long a change stays invisible to `changed`
+    overlap_s: float = 300.0  # how far `changed` windows reach back
+    reserves_ids: bool = False  # `reserve` can name a record before it exists
+    finds_by_trace: bool = False  # `find_created` can tell whether a create took effect
+    atomic_batches: bool = False  # one bad row fails the whole batch
+    references_on_create: bool = True
+    reports_deletions: bool = False
+    reference_mode: str = "delta"  # delta | replace
+    targets_must_exist: bool = True
+    carries_labels: bool = False
+    undo_create: str = ""  # why a create cannot be undone; "" where it can

@@ -1,0 +1,134 @@
+"""Open, test and discover the systems that are connected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+from django.conf import settings
+from django.utils import timezone
+
+from connections.budgets import SharedBudget
+from connections.connectors import registry
+from connections.connectors.base import (
+    AssociationConnector,
+    Connector,
+    ConnectorError,
+    Context,
+    Meter,
+)
+from connections.models import ConnectedApp, HubSpotAccount
+from connections.records import Schema
+from connections.schemas import Owner, save_schema
+
+WINDOW_S = 10  # HubSpot's general and association windows
+
+
+def _always() -> None:
+    return None
+
+
+def account_budget(account: HubSpotAccount) -> SharedBudget:
+    """The account's call budget, shared by every process of this installation."""
+    return SharedBudget(
+        f"hubspot:{account.pk}",
+        {
+            "general": (WINDOW_S, account.requests_per_10s),
+            "associations": (WINDOW_S, account.association_budget),
+            "search": (1, account.search_per_second),
+        },
+    )
+
+
+def open_hubspot(
+    account: HubSpotAccount,
+    *,
+    meter: Meter | None = None,
+    before_write: Callable[[], None] = _always,
+) -> AssociationConnector:
+    """A connector to a HubSpot account; the caller closes it."""
+    context = Context(
+        budget=account_budget(account),
+        meter=meter or Meter(),
+        before_write=before_write,
+        allow_private_hosts=settings.ALLOW_PRIVATE_HOSTS,
+        timeout_s=settings.HTTP_TIMEOUT,
+    )
+    opened = registry.build(
+        "hubspot",
+        {"base_url": account.base_url, "api_version": account.api_version},
+        account.credentials,
+        context,
+    )
+    return cast(AssociationConnector, opened)
+
+
+def open_app(
+    app: ConnectedApp,
+    *,
+    meter: Meter | None = None,
+    before_write: Callable[[], None] = _always,
+) -> Connector:
+    """A connector to a connected app; the caller closes it."""
+    context = Context(
+        meter=meter or Meter(),
+        before_write=before_write,
+        allow_private_hosts=settings.ALLOW_PRIVATE_HOSTS,
+        timeout_s=settings.HTTP_TIMEOUT,
+    )
+    return registry.build(app.kind, app.settings, app.credentials, context)
+
+
+def open_owner(owner: Owner) -> Connector:
+    """A connector to either kind of connection."""
+    return (
+        open_hubspot(owner) if isinstance(owner, HubSpotAccount) else open_app(owner)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """How a connection test went: `code` is "" where it went well."""
+
+    code: str
+    text: str
+    remedy: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return not self.code
+
+
+def test_connection(owner: Owner) -> Tested:
+    """Make the cheapest honest call, and keep what came of it on the connection."""
+    connector = open_owner(owner)
+    try:
+        report = connector.test()
+    except ConnectorError as exc:
+        tested = Tested(exc.code, exc.message, exc.remedy)
+    else:
+        owner.identity = report.account[:200]
+        tested = Tested("", "; ".join((report.account, *report.warnings)))
+    finally:
+        connector.close()
+    owner.tested_at = timezone.now()
+    owner.test_code, owner.test_text = tested.code, tested.text
+    owner.save(update_fields=["identity", "tested_at", "test_code", "test_text"])
+    return tested
+
+
+def refresh_schema(owner: Owner) -> Schema:
+    """Discover the system's object types again and keep them.
+
+    Raises: ConnectorError.
+    """
+    connector = open_owner(owner)
+    try:
+        schema = connector.discover()
+    finally:
+        connector.close()
+    save_schema(owner, schema)
+    owner.discovered_at = timezone.now()
+    owner.save(update_fields=["discovered_at"])
+    return schema

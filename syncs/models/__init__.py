@@ -1,0 +1,18 @@
+"""What records are kept in step, and what was done about them."""
+
+from __future__ import annotations
+
+from syncs.models.records import RecordKey, RecordLink
+from syncs.models.runs import Change, LogEntry, SyncRun
+from syncs.models.setup import FieldMapping, MatchKey, ObjectSync
+
+__all__ = [
+    "Change",
+    "FieldMapping",
+    "LogEntry",
+    "MatchKey",
+    "ObjectSync",
+    "RecordKey",
+    "RecordLink",
+    "SyncRun",
+]

@@ -1,0 +1,123 @@
+"""The record links: what ties a HubSpot record to an app record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from connections.records import Side
+from syncs.models.choices import RecordState
+from syncs.models.setup import ObjectSync
+
+JsonDict = dict[str, Any]
+
+
+class RecordLink(models.Model):
+    """One record as seen from both sides; unpaired while one side is missing.
+
+    `hubspot_values` and `app_values` are canonical and hold the mapped, key and marker
+    fields as last read; `app_references` holds {field: {"ids": [...], "complete": bool}};
+    `baseline` is {mapping key: [HubSpot's last answer, the app's last answer]}.
+    `stage_state` is each stage's own note on the record.
+    """
+
+    sync = models.ForeignKey(
+        ObjectSync, on_delete=models.CASCADE, related_name="record_links"
+    )
+    hubspot_id = models.CharField(max_length=100, null=True, blank=True)
+    app_id = models.CharField(max_length=300, null=True, blank=True)
+    hubspot_values: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    app_values: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    app_references: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    baseline: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    stage_state: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    hubspot_modified_at = models.DateTimeField(null=True, blank=True)
+    app_modified_at = models.DateTimeField(null=True, blank=True)
+    hubspot_read_at = models.DateTimeField(null=True, blank=True)
+    app_read_at = models.DateTimeField(null=True, blank=True)
+    hubspot_seen = models.BigIntegerField(default=0)
+    app_seen = models.BigIntegerField(default=0)
+    hubspot_gone_at = models.DateTimeField(null=True, blank=True)
+    app_gone_at = models.DateTimeField(null=True, blank=True)
+    paired_at = models.DateTimeField(null=True, blank=True)
+    keep_apart = models.BooleanField(
+        default=False, help_text="Unpaired by hand: not paired again by its keys."
+    )
+    state = models.CharField(
+        max_length=12, choices=RecordState.choices, default=RecordState.NEW
+    )
+    dirty = models.BooleanField(default=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error_text = models.TextField(blank=True)
+    error_field = models.CharField(max_length=200, blank=True)
+    candidates: models.JSONField[list[str], list[str]] = models.JSONField(
+        default=list, blank=True
+    )
+    attempts = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "record link"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sync", "hubspot_id"], name="record_link_hubspot_once"
+            ),
+            models.UniqueConstraint(
+                fields=["sync", "app_id"], name="record_link_app_once"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["sync", "dirty", "id"], name="record_link_dirty"),
+            models.Index(fields=["sync", "state", "id"], name="record_link_state"),
+            models.Index(
+                fields=["sync", "hubspot_modified_at"], name="record_link_hs_moved"
+            ),
+            models.Index(
+                fields=["sync", "app_modified_at"], name="record_link_app_moved"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.hubspot_id or '—'} ↔ {self.app_id or '—'}"
+
+    @property
+    def paired(self) -> bool:
+        return self.hubspot_id is not None and self.app_id is not None
+
+    def id_on(self, side: Side) -> str | None:
+        return self.hubspot_id if side is Side.HUBSPOT else self.app_id
+
+    def values_on(self, side: Side) -> JsonDict:
+        return self.hubspot_values if side is Side.HUBSPOT else self.app_values
+
+
+class RecordKey(models.Model):
+    """One normalised value of one match key of one record, on one side."""
+
+    link = models.ForeignKey(RecordLink, on_delete=models.CASCADE, related_name="keys")
+    sync = models.ForeignKey(ObjectSync, on_delete=models.CASCADE, related_name="+")
+    side = models.CharField(max_length=8)
+    rank = models.PositiveSmallIntegerField()
+    value = models.CharField(max_length=600)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["sync", "rank", "side", "value"], name="record_key_value"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.rank}: {self.value}"

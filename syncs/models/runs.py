@@ -1,0 +1,190 @@
+"""Runs, the changes they plan and do, and what happened on the way."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+
+from connections.models import ConnectedApp
+from syncs.models.choices import ChangeKind, ChangeOutcome, Status, Trigger
+from syncs.models.records import RecordLink
+from syncs.models.setup import ObjectSync
+
+JsonDict = dict[str, Any]
+
+
+class SyncRun(models.Model):
+    """One invocation (no sync), or one object sync's part in it (a child, with sync).
+
+    `counters` is this run's work, `totals` what stands at its end, both in the shape of
+    the JSON that `sync --json` prints; `errors` is [{code, count, example}].
+    """
+
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.CASCADE, related_name="children"
+    )
+    app = models.ForeignKey(
+        ConnectedApp, null=True, blank=True, on_delete=models.CASCADE
+    )
+    sync = models.ForeignKey(
+        ObjectSync,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="runs",
+    )
+    trigger = models.CharField(max_length=12, choices=Trigger.choices)
+    started_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
+    )
+    status = models.CharField(
+        max_length=12, choices=Status.choices, default=Status.QUEUED
+    )
+    dry_run = models.BooleanField(default=False)
+    full = models.BooleanField(default=False)
+    sweep = models.BooleanField(default=False)
+    wait = models.BooleanField(default=False)
+    limit = models.PositiveIntegerField(null=True, blank=True)
+    plan = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="applied_by",
+        help_text="The dry run whose plan this run applies.",
+    )
+    revision = models.PositiveIntegerField(default=0)
+    phase = models.CharField(max_length=40, blank=True)
+    progress_done = models.PositiveIntegerField(default=0)
+    progress_total = models.PositiveIntegerField(default=0)
+    counters: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    totals: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    errors: models.JSONField[list[JsonDict], list[JsonDict]] = models.JSONField(
+        default=list, blank=True
+    )
+    timings: models.JSONField[dict[str, float], dict[str, float]] = models.JSONField(
+        default=dict, blank=True, help_text="seconds by phase"
+    )
+    error_code = models.CharField(max_length=40, blank=True)
+    error_text = models.TextField(blank=True)
+    cancel_requested = models.BooleanField(default=False)
+    attempts = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "run"
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sync"],
+                condition=models.Q(status="running"),
+                name="one_running_run_per_sync",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk}"
+
+    @property
+    def open(self) -> bool:
+        return self.status in (Status.QUEUED, Status.RUNNING)
+
+    @property
+    def duration_s(self) -> float:
+        if self.started_at is None or self.finished_at is None:
+            return 0.0
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+class Change(models.Model):
+    """One planned or done write.
+
+    `before` and `after` are {field: canonical value} of the written side, `origin` the
+    values on the other side that the decision was made from; for links they name the far
+    record and its types. `trace` is the intent's own id and goes with a create.
+    """
+
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="changes")
+    sync = models.ForeignKey(ObjectSync, on_delete=models.CASCADE, related_name="+")
+    link = models.ForeignKey(
+        RecordLink,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="changes",
+    )
+    other_link = models.ForeignKey(
+        RecordLink,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+    )
+    side = models.CharField(max_length=8)
+    kind = models.CharField(max_length=8, choices=ChangeKind.choices)
+    record = models.CharField(max_length=300, blank=True, help_text="what people see")
+    other_record = models.CharField(max_length=300, blank=True)
+    association_type = models.CharField(max_length=120, blank=True)
+    mapping_key = models.CharField(max_length=420, blank=True)
+    reason = models.TextField(blank=True)
+    rule = models.CharField(max_length=60, blank=True)
+    before: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    after: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    origin: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True
+    )
+    outcome = models.CharField(
+        max_length=10, choices=ChangeOutcome.choices, default=ChangeOutcome.PLANNED
+    )
+    error_code = models.CharField(max_length=40, blank=True)
+    error_text = models.TextField(blank=True)
+    correlation_id = models.CharField(max_length=100, blank=True)
+    undoable = models.BooleanField(default=True)
+    undo_text = models.CharField(max_length=200, blank=True)
+    trace = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    reserved_id = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["run", "outcome", "id"], name="change_run_outcome"),
+            models.Index(fields=["sync", "outcome"], name="change_sync_outcome"),
+            models.Index(fields=["created_at"], name="change_created"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.record} in {self.side}"
+
+
+class LogEntry(models.Model):
+    """One event of a run, for people."""
+
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="entries")
+    at = models.DateTimeField(auto_now_add=True)
+    level = models.CharField(max_length=8, default="info")
+    code = models.CharField(max_length=40, blank=True)
+    text = models.TextField()
+
+    class Meta:
+        verbose_name_plural = "log entries"
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.text
