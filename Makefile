@@ -1,0 +1,94 @@
+# What a person types. Everything runs from .venv, which is made on first use and again
+# when a lock file changes. ARGS goes to the command: make demo ARGS=--once
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lock venv venv-dev browser
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+help:
+	@echo "make demo   two systems brought into step, and the admin to look at it"
+	@echo "make test   the whole suite, on SQLite and on PostgreSQL, browser included"
+	@echo "make check  linters, types, import contracts, migrations, deployment settings"
+	@echo "make bench  speed, calls and memory at 1,000, 10,000 and 100,000 contacts"
+	@echo "make lock   requirements*.in to requirements*.txt"
+
+# $(call install,LOCK) makes .venv hold what a lock file says. The stamp's name carries
+# the lock's hash, so the second call does nothing.
+define install
+	@stamp="$(VENV)/.$(1)-$$(sha256sum $(1) | cut -c1-16)"; \
+	if [ -e "$$stamp" ] && $(BIN)/python -c '' 2>/dev/null; then exit 0; fi; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  python=; \
+	  for name in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	    if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+	    then python=$$name; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo "Python 3.11 or newer is missing: apt-get install python3" >&2; exit 2; fi; \
+	  if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 2; fi; \
+	  echo "Making $(VENV) with $$($$python --version)"; \
+	  $$python -m venv --clear $(VENV); \
+	fi; \
+	echo "Installing $(1)"; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); \
+	rm -f $(VENV)/.requirements*; \
+	touch "$$stamp"; \
+	if [ $(1) = requirements-dev.txt ]; then \
+	  touch "$(VENV)/.requirements.txt-$$(sha256sum requirements.txt | cut -c1-16)"; fi
+endef
+
+venv:
+	$(call install,requirements.txt)
+
+venv-dev:
+	$(call install,requirements-dev.txt)
+
+# The browser tests drive a Chromium; CHROMIUM names one that is not on the path.
+browser:
+	@for name in $${CHROMIUM:-} chromium chromium-browser google-chrome; do \
+	  if command -v "$$name" >/dev/null; then exit 0; fi; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium for the browser tests"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null && exit 0; \
+	fi; \
+	echo "Chromium is missing for the browser tests: install it (Debian: apt-get install chromium) or name one in CHROMIUM" >&2; \
+	exit 2
+
+demo: venv
+	@$(BIN)/python manage.py migrate --verbosity 0
+	@exec $(BIN)/python manage.py demo $(ARGS)
+
+test: venv-dev browser
+	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests.on_postgres $(ARGS)
+
+check: venv-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	@export CROSSLINK_VAR_DIR="$$(mktemp -d)" CROSSLINK_ENV_FILE=/dev/null DATABASE_URL=; \
+	unset DATABASE_URL DEBUG; trap 'rm -rf "$$CROSSLINK_VAR_DIR"' EXIT; \
+	set -x; \
+	$(BIN)/python manage.py makemigrations --check --dry-run; \
+	ALLOWED_HOSTS=crosslink.example.com CROSSLINK_HTTPS=on \
+	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+bench: venv
+	@exec $(BIN)/python manage.py bench $(ARGS)
+
+# No package index may be named in a lock file: each machine has its own.
+lock:
+	@tools="$$(mktemp -d)"; trap 'rm -rf "$$tools"' EXIT; \
+	python3 -m venv "$$tools" && "$$tools/bin/pip" install --quiet uv; \
+	for name in requirements requirements-dev; do \
+	  "$$tools/bin/uv" pip compile --quiet --generate-hashes --universal \
+	    --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	    --custom-compile-command 'make lock' $$name.in -o $$name.txt; \
+	done
