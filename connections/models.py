@@ -88,10 +88,13 @@ class RemoteObject(models.Model):
     """One object type as last discovered in an account or an app."""
 
     account = models.ForeignKey(
-        HubSpotAccount, null=True, on_delete=models.CASCADE, related_name="objects"
+        HubSpotAccount,
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="remote_objects",
     )
     app = models.ForeignKey(
-        ConnectedApp, null=True, on_delete=models.CASCADE, related_name="objects"
+        ConnectedApp, null=True, on_delete=models.CASCADE, related_name="remote_objects"
     )
     name = models.CharField(max_length=200)
     object_id = models.CharField(max_length=300)

@@ -87,8 +87,8 @@ class Migration(migrations.Migration):
                 ('label', models.CharField(blank=True, max_length=200)),
                 ('definition', models.JSONField()),
                 ('discovered_at', models.DateTimeField(auto_now=True)),
-                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='objects', to='connections.hubspotaccount')),
-                ('app', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='objects', to='connections.connectedapp')),
+                ('account', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='remote_objects', to='connections.hubspotaccount')),
+                ('app', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='remote_objects', to='connections.connectedapp')),
             ],
             options={
                 'verbose_name': 'discovered object',
