@@ -53,6 +53,7 @@ for _position, _key in enumerate(ENCRYPTION_KEYS, start=1):
             "(44 characters of URL-safe base64)."
         ) from exc
 
+# How long a silent run keeps its syncs.
 LEASE_SECONDS = env.int("CROSSLINK_LEASE_SECONDS", default=60)
 ALLOW_PRIVATE_HOSTS = env.bool("CROSSLINK_ALLOW_PRIVATE_HOSTS", default=False)
 LOG_RETENTION_DAYS = env.int("CROSSLINK_LOG_RETENTION_DAYS", default=90)

@@ -11,7 +11,9 @@ MASK = "***"
 _PATTERNS = (
     # An Authorization header, however it was printed.
     re.compile(r"(?i)\b((?:bearer|basic|token)\s+)[\w.~+/=-]{8,}"),
-    re.compile(r"(?i)(x-cybozu-(?:api-token|authorization)['\"]?\s*[:=]\s*['\"]?)[^\s'\"]+"),
+    re.compile(
+        r"(?i)(x-cybozu-(?:api-token|authorization)['\"]?\s*[:=]\s*['\"]?)[^\s'\"]+"
+    ),
     # HubSpot and Airtable tokens, Notion's secrets.
     re.compile(r"\b(pat-)(?:\w+-)*[0-9a-f-]{8,}\b", re.IGNORECASE),
     re.compile(r"\b(pat)[A-Za-z0-9]{14}\.[0-9a-f]{16,}\b"),

@@ -15,7 +15,7 @@ if "CROSSLINK_TEST_VAR_DIR" not in os.environ:
     _made = tempfile.mkdtemp(prefix="crosslink-test-")
     os.environ["CROSSLINK_TEST_VAR_DIR"] = _made
     # PostgreSQL refuses to run as root, so its own user must get to its data in here.
-    os.chmod(_made, 0o755)  # noqa: S103
+    os.chmod(_made, 0o755)
     atexit.register(shutil.rmtree, _made, ignore_errors=True)
 
 os.environ["CROSSLINK_VAR_DIR"] = os.environ["CROSSLINK_TEST_VAR_DIR"]
