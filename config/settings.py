@@ -15,6 +15,7 @@ import environ
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
+from django.templatetags.static import static
 
 from config.secrets import kept_secret
 
@@ -251,6 +252,13 @@ UNFOLD = {
     "SITE_HEADER": "Crosslink",
     "SITE_SUBHEADER": "CRM records and their associations, in step",
     "SITE_SYMBOL": "sync_alt",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("crosslink/icon.svg"),
+        }
+    ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
 }
