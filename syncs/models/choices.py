@@ -70,6 +70,7 @@ class RecordState(models.TextChoices):
     WAITING = "waiting", "Waiting"
     UNCERTAIN = "uncertain", "Uncertain"
     GONE = "gone", "Gone on one side"
+    UNMATCHED = "unmatched", "On one side only"
 
 
 class ChangeKind(models.TextChoices):

@@ -72,6 +72,9 @@ class SyncRun(models.Model):
     timings: models.JSONField[dict[str, float], dict[str, float]] = models.JSONField(
         default=dict, blank=True, help_text="seconds by phase"
     )
+    place: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True, help_text="where a later slice goes on"
+    )
     error_code = models.CharField(max_length=40, blank=True)
     error_text = models.TextField(blank=True)
     cancel_requested = models.BooleanField(default=False)

@@ -1,0 +1,1 @@
+"""How a run goes: lease, pull, match, plan, apply, finish."""

@@ -1,0 +1,293 @@
+"""One object sync's part of a run, from lease to totals."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import Q
+
+from connections.catalogue import Code, remedy_for
+from connections.connectors.base import ConnectorError
+from connections.redaction import redact
+from syncs.models import Change, ObjectSync, SyncRun
+from syncs.models.choices import ChangeOutcome, Status
+from syncs.run.lease import Lease, LeaseBusy, LeaseLost
+from syncs.run.match import match
+from syncs.run.plan import plan
+from syncs.run.pull import pull
+from syncs.run.session import Session, SliceOver, now, open_session
+from syncs.run.stage import make_stages
+from syncs.run.unknown import drop_planned
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[SyncRun], None]
+PASSES = 3  # plan and write again at most so often for what moved meanwhile
+WAIT_STEP_S = 0.5
+
+
+class Cancelled(Exception):
+    """Somebody asked the run to stop."""
+
+
+def run_child(
+    run: SyncRun, progress: Progress | None = None, deadline: float | None = None
+) -> None:
+    """Do a child run; how it went stands on its row, whatever happens.
+
+    Raises: SliceOver when `deadline` (monotonic seconds) passed and there is more to do;
+    the run is queued again then, and a later call goes on.
+    """
+    try:
+        with _leased(run) as lease:
+            _close_dead(run)
+            _begin(run)
+            _work(run, lease, progress, deadline)
+    except SliceOver:
+        run.status = Status.QUEUED
+        run.save()
+        raise
+    except LeaseBusy:
+        _end(run, Status.FAILED, Code.RUN_OPEN, "Another run of this sync is going on.")
+    except LeaseLost:
+        _end(
+            run,
+            Status.FAILED,
+            Code.RUN_OPEN,
+            "The run stalled longer than its lease and another took over.",
+        )
+    except Cancelled:
+        _end(run, Status.CANCELLED, "", "Cancelled.")
+    except ConnectorError as exc:
+        _end(run, Status.FAILED, exc.code, exc.message)
+    except DatabaseError:
+        raise  # nothing can be written down; the sweep closes the run
+    except Exception as exc:
+        logger.exception("Run %s failed", run.pk)
+        _end(run, Status.FAILED, Code.INTERNAL, f"{type(exc).__name__}: {exc}")
+    except BaseException:  # Ctrl-C, or the queue's time-out
+        _end(run, Status.CANCELLED, "", "Interrupted.")
+        raise
+
+
+@contextmanager
+def _leased(run: SyncRun) -> Iterator[Lease]:
+    sync = run.sync
+    assert sync is not None
+    while True:
+        try:
+            with Lease(sync, run) as lease:
+                yield lease
+            return
+        except LeaseBusy:
+            if not run.wait or run.status == Status.RUNNING:
+                raise
+            time.sleep(WAIT_STEP_S)
+
+
+def _begin(run: SyncRun) -> None:
+    run.status, run.started_at = Status.RUNNING, run.started_at or now()
+    run.attempts += 1
+    run.heartbeat_at = now()
+    run.error_code = run.error_text = ""
+    run.save()
+
+
+def _close_dead(run: SyncRun) -> None:
+    """Close what another worker left running: this run has the lease now."""
+    dead = SyncRun.objects.filter(sync=run.sync_id, status=Status.RUNNING).exclude(
+        pk=run.pk
+    )
+    dead.update(
+        status=Status.FAILED,
+        error_code=Code.INTERNAL,
+        error_text="The worker died; the next run goes on from where it was.",
+        finished_at=now(),
+    )
+
+
+def _work(
+    run: SyncRun, lease: Lease, progress: Progress | None, deadline: float | None
+) -> None:
+    session = open_session(run, lease, progress)
+    session.deadline = deadline
+    session.stages = make_stages()
+    try:
+        for stage in session.stages:
+            stage.prepare(session)
+        if run.plan_id is None:
+            _sync(session)
+        else:
+            _apply_plan(session)
+        _finish(session)
+    finally:
+        session.count_calls()
+        run.counters = session.tally.counters
+        run.errors = session.tally.errors
+        session.close()
+
+
+@contextmanager
+def _timed(session: Session, phase: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    finally:
+        spent = session.run.timings.get(phase, 0.0) + time.monotonic() - started
+        session.run.timings[phase] = round(spent, 3)
+    if session.cancelled:
+        raise Cancelled
+
+
+def _sync(session: Session) -> None:
+    run = session.run
+    if not run.place:
+        _look(session)
+    sweep = run.sweep or _sweep_due(session.sync)
+    for attempt in range(PASSES):
+        session.again = False
+        if run.place.get("phase") != "write":
+            with _timed(session, "plan"):
+                plan(session, session.stages, sweep=sweep and attempt == 0)
+        if run.dry_run:
+            for stage in session.stages:
+                stage.work(session)
+            break
+        run.place = {"phase": "write"}
+        with _timed(session, "write"):
+            _write(session)
+        run.place = {}
+        if not session.again or run.limit is not None:
+            break
+    if sweep and run.limit is None and not run.dry_run:
+        session.sync.swept_at = now()
+        session.sync.save(update_fields=["swept_at"])
+
+
+def _look(session: Session) -> None:
+    """Read both sides, settle what earlier runs left, and pair what matches."""
+    with _timed(session, "read"):
+        pull(session)
+    with _timed(session, "recover"):
+        drop_planned(session)
+        for stage in session.stages:
+            stage.resolve(session)
+    with _timed(session, "match"):
+        match(session, lambda links: _absorbed(session, links))
+    session.run.place = {"phase": "plan"}
+
+
+def _absorbed(session: Session, links: dict[int, int]) -> None:
+    for stage in session.stages:
+        stage.absorbed(links)
+
+
+def _write(session: Session) -> None:
+    planned = Change.objects.filter(run=session.run, outcome=ChangeOutcome.PLANNED)
+    session.advance("writing", 0, planned.count())
+    for stage in session.stages:
+        stage.apply(session)
+
+
+def _sweep_due(sync: ObjectSync) -> bool:
+    return sync.swept_at is None or now() - sync.swept_at > timedelta(
+        seconds=sync.sweep_every_s
+    )
+
+
+def _apply_plan(session: Session) -> None:
+    """Take a dry run's planned changes over as this run's own, and write those."""
+    run = session.run
+    if run.place:
+        _write(session)
+        return
+    fields = [f.name for f in Change._meta.concrete_fields]
+    skip = {"id", "run", "trace", "outcome", "created_at", "sent_at", "done_at"}
+    last = 0
+    while True:
+        rows = list(
+            Change.objects.filter(
+                run=run.plan_id, outcome=ChangeOutcome.PLANNED, pk__gt=last
+            ).order_by("pk")[:500]
+        )
+        if not rows:
+            break
+        last = rows[-1].pk
+        Change.objects.bulk_create(
+            [
+                Change(run=run, **{f: getattr(r, f) for f in fields if f not in skip})
+                for r in rows
+            ]
+        )
+    run.place = {"phase": "write"}
+    with _timed(session, "write"):
+        _write(session)
+
+
+# The end -------------------------------------------------------------------------------
+
+
+def _finish(session: Session) -> None:
+    run = session.run
+    session.advance("finishing")
+    totals: dict[str, object] = {}
+    for stage in session.stages:
+        totals |= stage.totals(session)
+    run.totals = totals
+    links = totals.get("associations")
+    failing = int(str(totals.get("failing", 0)))
+    failing += links.get("failing", 0) if isinstance(links, dict) else 0
+    run.errors = session.tally.errors
+    status = Status.PARTIAL if failing or run.errors else Status.SUCCEEDED
+    if not run.dry_run:
+        sync = session.sync
+        every = sync.every_s
+        sync.due_at = now() + timedelta(seconds=every) if every else None
+        sync.save(update_fields=["due_at"])
+    session.count_calls()
+    run.counters = session.tally.counters
+    _end(run, status)
+
+
+def _end(run: SyncRun, status: Status, code: str = "", text: str = "") -> None:
+    run.status = status
+    run.error_code, run.error_text = code, redact(text)
+    run.finished_at = now()
+    if run.started_at is None:
+        run.started_at = run.finished_at
+    if code:
+        known = {e["code"] for e in run.errors}
+        if code not in known:
+            run.errors = [
+                *run.errors,
+                {"code": code, "count": 1, "example": redact(text)},
+            ]
+        run.entries.create(
+            level="error", code=code, text=f"{redact(text)} {remedy_for(code)}".strip()
+        )
+    run.save()
+
+
+def close_abandoned() -> int:
+    """Close running runs whose lease nobody holds any more. Returns how many.
+
+    A queued child is left: its parent's task is delivered again, or started by a person.
+    """
+    moment = now() - timedelta(seconds=settings.LEASE_SECONDS)
+    lost = SyncRun.objects.filter(status=Status.RUNNING).filter(
+        Q(heartbeat_at__lt=moment) | Q(heartbeat_at__isnull=True, started_at__lt=moment)
+    )
+    return lost.update(
+        status=Status.FAILED,
+        error_code=Code.INTERNAL,
+        error_text="The worker died; the next run goes on from where it was.",
+        finished_at=now(),
+    )
+
+

@@ -1,0 +1,148 @@
+"""Take what is due through the stages, a chunk at a time, and keep the plan as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from syncs.models import Change, RecordLink
+from syncs.models.choices import RecordState
+from syncs.run.session import Session, now
+from syncs.run.store import save_links
+from syncs.run.stage import Chunk, Note, Stage
+
+CHUNK = 1000  # record links: what one read of associations holds
+BACK_OFF = timedelta(minutes=10)  # doubled each time, to a day
+LONGEST = timedelta(days=1)
+
+
+def plan(session: Session, stages: Sequence[Stage], *, sweep: bool) -> int:
+    """Plan every due record, and look at the links of all paired ones in a sweep.
+
+    Returns: how many changes were planned.
+    """
+    due = _due(session)
+    total = (due | _swept(session)).count() if sweep else due.count()
+    session.advance("planning", 0, total)
+    planned = 0
+    budget = session.run.limit
+    for links, place in _chunks(session, sweep=sweep):
+        session.lease.check()
+        chunk = _plan_chunk(session, stages, links)
+        if budget is not None:
+            budget = _cut(chunk, budget)
+        session.run.place = {"phase": "plan", **place}
+        _keep(chunk)
+        planned += len(chunk.changes)
+        session.advance("planning", session.run.progress_done + len(links))
+        if session.cancelled:
+            break
+    return planned
+
+
+def _due(session: Session) -> QuerySet[RecordLink]:
+    return RecordLink.objects.filter(sync=session.sync).filter(
+        Q(dirty=True) | Q(retry_at__lte=now())
+    )
+
+
+def _swept(session: Session) -> QuerySet[RecordLink]:
+    return RecordLink.objects.filter(
+        sync=session.sync, hubspot_id__isnull=False, app_id__isnull=False
+    )
+
+
+def _chunks(
+    session: Session, *, sweep: bool
+) -> Iterator[tuple[list[RecordLink], dict[str, int]]]:
+    """The links to look at, each time with the place after them.
+
+    Those that HubSpot has come first, so that reads of their links are full.
+    """
+    rows = _due(session) | _swept(session) if sweep else _due(session)
+    place = session.run.place if session.run.place.get("phase") == "plan" else {}
+    halves = (rows.filter(hubspot_id__isnull=False), rows.filter(hubspot_id=None))
+    for number, half in enumerate(halves):
+        if number < place.get("half", 0):
+            continue
+        last = place.get("last", 0) if number == place.get("half", 0) else 0
+        while True:
+            links = list(half.filter(pk__gt=last).order_by("pk")[:CHUNK])
+            if not links:
+                break
+            last = links[-1].pk
+            yield links, {"half": number, "last": last}
+
+
+def _plan_chunk(
+    session: Session, stages: Sequence[Stage], links: list[RecordLink]
+) -> Chunk:
+    moment = now()
+    due = {
+        link.pk
+        for link in links
+        if link.dirty or (link.retry_at is not None and link.retry_at <= moment)
+    }
+    chunk = Chunk(session, links, due)
+    for stage in stages:
+        stage.read(chunk)
+    for stage in stages:
+        stage.plan(chunk)
+    return chunk
+
+
+def _cut(chunk: Chunk, budget: int) -> int:
+    """Keep the changes of at most `budget` records; the others stay due."""
+    order: dict[int, None] = {}
+    for change in chunk.changes:
+        order.setdefault(change.link_id or 0, None)
+    kept = set(list(order)[:budget])
+    chunk.changes = [c for c in chunk.changes if (c.link_id or 0) in kept]
+    for link_id in set(order) - kept:
+        chunk.notes.pop(link_id, None)
+        chunk.touched.discard(link_id)
+        chunk.due.discard(link_id)
+    return budget - len(kept)
+
+
+def _keep(chunk: Chunk) -> None:
+    """Write a chunk's plan and where its records stand, in one transaction."""
+    dry = chunk.session.run.dry_run
+    changing = {change.link_id for change in chunk.changes}
+    saved: list[RecordLink] = []
+    for link in chunk.links:
+        if link.pk not in chunk.due and link.pk not in chunk.touched:
+            continue
+        note = chunk.notes.get(link.pk)
+        if note is not None:
+            stand(chunk.session, link, note, changing=link.pk in changing)
+        if not dry and link.pk in chunk.due and link.pk not in changing:
+            link.dirty = link.state == RecordState.UNCERTAIN
+        saved.append(link)
+    with transaction.atomic():
+        Change.objects.bulk_create(chunk.changes, batch_size=300)
+        save_links(saved)
+        chunk.session.run.save(update_fields=["place"])
+
+
+def stand(session: Session, link: RecordLink, note: Note, *, changing: bool) -> None:
+    """Put a note's state on a link; a record being written is in sync once it is done."""
+    failing = note.state in (RecordState.FAILING, RecordState.WAITING)
+    link.error_code, link.error_text = note.code, note.text
+    link.error_field = note.field
+    if not changing or failing:
+        link.state = note.state
+    if not failing:
+        link.attempts, link.retry_at = 0, None
+    elif note.state == RecordState.FAILING:
+        session.tally.error(note.code, f"{note.text}")
+        back_off(link)
+
+
+def back_off(link: RecordLink) -> None:
+    """Try a failing record again later, at most a day apart, until something moves."""
+    link.attempts += 1
+    link.retry_at = now() + min(BACK_OFF * 2 ** min(link.attempts - 1, 12), LONGEST)

@@ -1,0 +1,291 @@
+"""Decide what one record needs: its fields, its create, or nothing and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from connections.catalogue import Code
+from connections.records import Canon, Side
+from syncs.engine.fields import Baseline, Decision, decide
+from syncs.engine.values import ValueProblem, convert, is_blank
+from syncs.models import RecordKey, RecordLink
+from syncs.models.choices import ChangeKind, RecordState
+from syncs.run.session import PROBLEMS, MappedField, Session
+from syncs.run.stage import Chunk, Note
+
+
+def show(link: RecordLink) -> str:
+    """What people see of a record: a name if it has one, else its id."""
+    for values in (link.hubspot_values, link.app_values):
+        named = next(
+            (
+                str(v)
+                for k, v in values.items()
+                if v and isinstance(v, str) and "name" in k.lower()
+            ),
+            "",
+        )
+        mail = next(
+            (str(v) for k, v in values.items() if v and "email" in k.lower()), ""
+        )
+        if mail or named:
+            return (mail or named)[:300]
+    return (link.hubspot_id or link.app_id or "")[:300]
+
+
+class RecordPlanner:
+    """Plans the records of one chunk."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self.chunk = chunk
+        self.session: Session = chunk.session
+        self.fields = [
+            mapped
+            for mapped in self.session.fields
+            if not any(
+                mapped.name_on(side) in self.session.missing.get(side, ())
+                for side in Side
+            )
+        ]
+        self._keyed = set(
+            RecordKey.objects.filter(link__in=list(chunk.due)).values_list(
+                "link_id", flat=True
+            )
+        )
+
+    def plan(self) -> None:
+        for link in self.chunk.links:
+            if link.pk in self.chunk.due:
+                self._plan(link)
+
+    def _plan(self, link: RecordLink) -> None:
+        if link.state == RecordState.UNCERTAIN:
+            return
+        if link.hubspot_gone_at or link.app_gone_at:
+            self._gone(link)
+        elif link.paired:
+            self._fields(link)
+        elif link.error_code == Code.MATCH_AMBIGUOUS:
+            self._note(link, RecordState.FAILING, link.error_code, link.error_text)
+        else:
+            self._single(link)
+
+    def _note(
+        self, link: RecordLink, state: RecordState, code: str = "", text: str = "", field: str = ""
+    ) -> None:
+        self.chunk.note(link, Note(state, code, text, field))
+
+    def _gone(self, link: RecordLink) -> None:
+        into = link.stage_state.get("merged_into")
+        if into:
+            self._note(
+                link,
+                RecordState.FAILING,
+                Code.RECORD_MERGED,
+                f"HubSpot {link.hubspot_id} was merged into {into}, which is paired "
+                "with another record; this one is left as it is.",
+            )
+            return
+        side = Side.HUBSPOT if link.hubspot_gone_at else Side.APP
+        self._note(
+            link,
+            RecordState.GONE,
+            Code.RECORD_GONE,
+            f"Record {link.id_on(side)} no longer exists in {side}; "
+            "the other side is left as it is.",
+        )
+
+    # Both sides ------------------------------------------------------------------------
+
+    def _fields(self, link: RecordLink) -> None:
+        writes: dict[Side, list[tuple[MappedField, Decision]]] = {s: [] for s in Side}
+        failed: list[tuple[str, str, str]] = []
+        for mapped in self.fields:
+            problem = self._unreadable(link, mapped)
+            if problem:
+                failed.append(problem)
+                continue
+            decision = self._decide(link, mapped)
+            if decision.verdict == "write" and decision.side is not None:
+                writes[decision.side].append((mapped, decision))
+            elif decision.verdict == "failed":
+                failed.append(
+                    (decision.code, decision.message, mapped.rule.hubspot.name)
+                )
+            elif decision.adopt:
+                self._adopt(link, mapped)
+        for side, decisions in writes.items():
+            if decisions:
+                self._update(link, side, decisions)
+        if failed:
+            code, text, name = failed[0]
+            self._note(link, RecordState.FAILING, code, text, name)
+        else:
+            self._note(link, RecordState.IN_SYNC)
+
+    def _decide(self, link: RecordLink, mapped: MappedField) -> Decision:
+        stored = link.baseline.get(mapped.key)
+        return decide(
+            link.hubspot_values.get(mapped.name_on(Side.HUBSPOT)),
+            link.app_values.get(mapped.name_on(Side.APP)),
+            Baseline(*stored) if stored is not None else None,
+            mapped.rule,
+            hubspot_at=link.hubspot_modified_at,
+            app_at=link.app_modified_at,
+        )
+
+    def _adopt(self, link: RecordLink, mapped: MappedField) -> None:
+        now = [
+            link.values_on(side).get(mapped.name_on(side))
+            for side in (Side.HUBSPOT, Side.APP)
+        ]
+        if link.baseline.get(mapped.key) != now:
+            link.baseline[mapped.key] = now
+            self.chunk.touched.add(link.pk)
+
+    def _unreadable(
+        self, link: RecordLink, mapped: MappedField
+    ) -> tuple[str, str, str] | None:
+        for side in Side:
+            problems = link.values_on(side).get(PROBLEMS) or {}
+            name = mapped.name_on(side)
+            if name in problems:
+                code, text = problems[name]
+                return code, text, name
+        return None
+
+    def _update(
+        self,
+        link: RecordLink,
+        side: Side,
+        decisions: Iterable[tuple[MappedField, Decision]],
+    ) -> None:
+        before: dict[str, Canon] = {}
+        after: dict[str, Canon] = {}
+        origin: dict[str, Canon] = {}
+        reasons: list[str] = []
+        rules: list[str] = []
+        for mapped, decision in decisions:
+            name = mapped.name_on(side)
+            before[name] = link.values_on(side).get(name)
+            after[name] = decision.value
+            other = mapped.name_on(side.other)
+            origin[other] = link.values_on(side.other).get(other)
+            reasons.append(f"{name}: {decision.reason}")
+            if decision.rule not in rules:
+                rules.append(decision.rule)
+        self.chunk.plan(
+            link,
+            side=side,
+            kind=ChangeKind.UPDATE,
+            record=show(link),
+            reason="; ".join(reasons),
+            rule=",".join(rules)[:60],
+            before=before,
+            after=after,
+            origin=origin,
+        )
+
+    # One side only ---------------------------------------------------------------------
+
+    def _single(self, link: RecordLink) -> None:
+        here = Side.HUBSPOT if link.hubspot_id is not None else Side.APP
+        there = here.other
+        if self.session.keys and link.pk not in self._keyed:
+            names = ", ".join(
+                str(getattr(part, here)) for key in self.session.keys for part in key
+            )
+            self._note(
+                link,
+                RecordState.EXCLUDED,
+                Code.KEY_MISSING,
+                f"The record has no value to match by ({names}).",
+            )
+        elif link.keep_apart or not self.session.sync.creates_on(there):
+            self._note(
+                link,
+                RecordState.UNMATCHED,
+                "",
+                "Unpaired by hand."
+                if link.keep_apart
+                else f"Nothing matches it, and this sync does not create in {there}.",
+            )
+        else:
+            self._create(link, here, there)
+
+    def _create(self, link: RecordLink, here: Side, there: Side) -> None:
+        values, origin, failed = self._draft(link, here, there)
+        for name, constant in self.session.sync.on_create.get(there, {}).items():
+            if is_blank(values.get(name)):
+                values[name] = constant
+        marker = self.session.sync.marker.get(there)
+        if marker:
+            values[marker] = link.id_on(here)
+        missing = self._required(there, values)
+        if missing:
+            failed.append(
+                (Code.REQUIRED_MISSING, f"{missing} must have a value.", missing)
+            )
+        vital = {getattr(part, there) for key in self.session.keys for part in key}
+        if failed:
+            code, text, name = failed[0]
+            self._note(link, RecordState.FAILING, code, text, name)
+            if missing or any(f[2] in vital for f in failed):
+                return
+        else:
+            self._note(link, RecordState.IN_SYNC)
+        self.chunk.creating[link.pk] = self.chunk.plan(
+            link,
+            side=there,
+            kind=ChangeKind.CREATE,
+            record=show(link),
+            reason=f"It exists only in {here}.",
+            rule="creates",
+            after=values,
+            origin=origin,
+        )
+
+    def _draft(
+        self, link: RecordLink, here: Side, there: Side
+    ) -> tuple[dict[str, Any], dict[str, Any], list[tuple[str, str, str]]]:
+        values: dict[str, Any] = {}
+        origin: dict[str, Any] = {}
+        failed: list[tuple[str, str, str]] = []
+        for mapped in self.fields:
+            if not mapped.writes(there):
+                continue
+            problem = self._unreadable(link, mapped)
+            if problem:
+                failed.append((problem[0], problem[1], mapped.name_on(there)))
+                continue
+            value = link.values_on(here).get(mapped.name_on(here))
+            origin[mapped.name_on(here)] = value
+            if is_blank(value):
+                continue
+            try:
+                values[mapped.name_on(there)] = convert(
+                    value,
+                    mapped.field_on(here),
+                    mapped.field_on(there),
+                    options=mapped.options_towards(there),
+                )
+            except ValueProblem as exc:
+                failed.append((exc.code, exc.message, mapped.name_on(there)))
+        return values, origin, failed
+
+    def _required(self, side: Side, values: dict[str, Any]) -> str:
+        """The first field that the side demands and that has no value here."""
+        obj = self.session.object(side)
+        columns = {name for ref in obj.references for name in ref.columns}
+        return next(
+            (
+                f.name
+                for f in obj.fields
+                if f.required
+                and not f.read_only
+                and f.name not in columns
+                and is_blank(values.get(f.name))
+            ),
+            "",
+        )

@@ -1,0 +1,260 @@
+"""Read what changed on each side into record links.
+
+A side's cursor is the latest change time that was read, never later than the system's
+own clock. What becomes visible late (a search index, a transaction that commits late) lies
+before the cursor; a count of the window before it, one call, tells whether anything there
+was missed, and only then is that window read again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from connections.catalogue import Code
+from connections.connectors.base import SchemaError
+from connections.records import Page, Side
+from syncs.models import ObjectSync, RecordLink
+from syncs.models.choices import Trigger
+from syncs.run.session import Session, now
+from syncs.run.store import save_links, store_page
+
+CURSORS = {Side.HUBSPOT: "hubspot_cursor", Side.APP: "app_cursor_at"}
+GONE_BATCH = 500  # ids confirmed at once
+
+
+def pull(session: Session) -> None:
+    """Read both sides at the same time.
+
+    Raises: ConnectorError; what was read until then is kept.
+    """
+    session.advance("reading", 0, 0)
+    full = {side: _must_be_full(session, side) for side in Side}
+    whole = all(full[side] or not _has_changes(session, side) for side in Side)
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="pull") as pool:
+        futures = [pool.submit(_pull_side, session, side, full[side]) for side in Side]
+        errors = [future.exception() for future in futures]
+    for error in errors:
+        if error is not None:
+            raise error
+    _note_done(session, whole)
+    session.advance("reading")
+
+
+def _note_done(session: Session, whole: bool) -> None:
+    with transaction.atomic():
+        sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
+        if session.run.limit is None:
+            sync.read_state["revision"] = session.sync.revision
+            if whole:
+                sync.full_read_at = now()
+        sync.save(update_fields=["read_state", "full_read_at"])
+    session.sync.read_state = sync.read_state
+    session.sync.full_read_at = sync.full_read_at
+
+
+def _has_changes(session: Session, side: Side) -> bool:
+    """Whether a side can say what changed, rather than be read in full each time."""
+    if not session.connector(side).capabilities.changes:
+        return False
+    return side is Side.HUBSPOT or bool(session.change_field)
+
+
+def _must_be_full(session: Session, side: Side) -> bool:
+    sync, run = session.sync, session.run
+    if run.full or not _has_changes(session, side):
+        return True
+    if getattr(sync, CURSORS[side]) is None or sync.full_read_at is None:
+        return True
+    if sync.read_state.get("revision") != sync.revision:
+        return True
+    return now() - sync.full_read_at > timedelta(seconds=sync.full_every_s)
+
+
+def _pull_side(session: Session, side: Side, full: bool) -> None:
+    try:
+        try:
+            _read_side(session, side, full)
+        except SchemaError as exc:
+            if exc.code != Code.FIELD_MISSING:
+                raise
+            session.refresh(side)
+            session.tally.error(exc.code, exc.message)
+            _read_side(session, side, full)
+    finally:
+        connection.close()  # this thread's own
+
+
+def _read_side(session: Session, side: Side, full: bool) -> None:
+    if full:
+        _read_all(session, side)
+    else:
+        _read_changed(session, side)
+
+
+# A complete read -----------------------------------------------------------------------
+
+
+def _read_all(session: Session, side: Side) -> None:
+    """Read every record; the place is kept with each page, so a kill costs one page."""
+    sync, obj = session.sync, session.object(side)
+    place = dict(sync.read_state.get(side) or {})
+    if place.get("revision") != sync.revision or session.run.full:
+        place = {"revision": sync.revision, "run": session.run.pk}
+    latest = _parse(place.get("latest"))
+    started = _parse(place.get("started"))
+    pages = session.connector(side).pages(obj, session.want(side), place.get("cursor"))
+    for page in pages:
+        started = started or page.read_at
+        latest = _latest(latest, page)
+        place |= {
+            "cursor": page.cursor,
+            "latest": latest.isoformat() if latest else None,
+            "started": started.isoformat() if started else None,
+        }
+        keep = page.cursor is not None and session.run.limit is None
+        _keep_page(session, side, page, place if keep else None)
+    _bury_missing(session, side, since_run=place["run"])
+    _set_cursor(session, side, min((t for t in (latest, started) if t), default=None))
+
+
+def _bury_missing(session: Session, side: Side, *, since_run: int) -> None:
+    """Mark what a complete read did not show and the system confirms gone, id by id."""
+    if session.run.limit is not None:
+        return
+    unseen = RecordLink.objects.filter(
+        sync=session.sync,
+        **{
+            f"{side}_id__isnull": False,
+            f"{side}_seen__lt": since_run,
+            f"{side}_gone_at__isnull": True,
+        },
+    ).order_by("pk")
+    last = 0
+    while True:
+        links = list(unseen.filter(pk__gt=last)[:GONE_BATCH])
+        if not links:
+            return
+        last = links[-1].pk
+        reread(session, side, links)
+
+
+def reread(session: Session, side: Side, links: list[RecordLink]) -> None:
+    """Read records again by id and take what is found, or that they are gone."""
+    ids = [link.id_on(side) or "" for link in links]
+    fetched = session.connector(side).fetch(
+        session.object(side), ids, session.want(side)
+    )
+    session.tally.add("read", side, len(fetched.records))
+    with transaction.atomic():
+        store_page(session, side, list(fetched.records.values()))
+        gone = [l for l in links if l.id_on(side) in fetched.gone]
+        for link in gone:
+            link.refresh_from_db()
+            setattr(link, f"{side}_gone_at", now())
+            link.dirty = True
+        save_links(gone)
+
+
+# What changed --------------------------------------------------------------------------
+
+
+def _read_changed(session: Session, side: Side) -> None:
+    connector, obj, want = (
+        session.connector(side),
+        session.object(side),
+        session.want(side),
+    )
+    cursor: datetime = getattr(session.sync, CURSORS[side])
+    if side is Side.HUBSPOT:
+        _let_search_settle(session)
+    newest = cursor
+    read_at: datetime | None = None
+    for page in connector.changed(obj, want, after=cursor):
+        read_at = read_at or page.read_at
+        newest = max(newest, _latest(newest, page) or newest)
+        _keep_page(session, side, page, None)
+    overlap = timedelta(seconds=connector.capabilities.overlap_s)
+    window = {"after": cursor - overlap, "until": cursor}
+    if connector.count_changed(obj, want, **window) != _known(session, side, **window):
+        for page in connector.changed(obj, want, **window):
+            _keep_page(session, side, page, None)
+    _set_cursor(session, side, min(newest, max(read_at or newest, cursor)))
+
+
+def _let_search_settle(session: Session) -> None:
+    """A person who just changed a record and presses the button wants to see it arrive.
+
+    HubSpot's search shows a change some seconds late, so a run that a person started asks
+    only once that time has passed since its start. Scheduled runs do not wait: the count
+    of the overlap catches what they were too early for.
+    """
+    run = session.run
+    if run.trigger == Trigger.SCHEDULE or run.created_at is None:
+        return
+    waited = (now() - run.created_at).total_seconds()
+    time.sleep(min(max(settings.SEARCH_SETTLE_SECONDS - waited, 0.0), 60.0))
+
+
+def _known(session: Session, side: Side, *, after: datetime, until: datetime) -> int:
+    return RecordLink.objects.filter(
+        sync=session.sync,
+        **{
+            f"{side}_modified_at__gt": after,
+            f"{side}_modified_at__lte": until,
+            f"{side}_gone_at__isnull": True,
+            f"{side}_id__isnull": False,
+        },
+    ).count()
+
+
+# Common --------------------------------------------------------------------------------
+
+
+def _keep_page(session: Session, side: Side, page: Page, place: dict[str, object] | None) -> None:
+    """Commit a page's rows together with the place to go on from."""
+    for records in _slices(page):
+        with transaction.atomic():
+            store_page(session, side, records.records)
+            if place is not None and records.cursor is not None:
+                sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
+                sync.read_state[side] = place
+                sync.save(update_fields=["read_state"])
+    session.tally.add("read", side, len(page.records))
+
+
+def _slices(page: Page, size: int = 500) -> Iterator[Page]:
+    """A page in short transactions; only the last slice carries the cursor."""
+    records = page.records
+    for start in range(0, len(records), size):
+        last = start + size >= len(records)
+        yield Page(records[start : start + size], page.cursor if last else None)
+
+
+def _latest(latest: datetime | None, page: Page) -> datetime | None:
+    times = [r.modified_at for r in page.records if r.modified_at is not None]
+    return max((t for t in (latest, *times) if t is not None), default=None)
+
+
+def _parse(text: object) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
+
+
+def _set_cursor(session: Session, side: Side, at: datetime | None) -> None:
+    """Move a side's cursor, now that everything up to it is committed."""
+    if session.run.limit is not None:
+        return
+    with transaction.atomic():
+        sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
+        sync.read_state.pop(side, None)
+        fields = ["read_state"]
+        if at is not None and _has_changes(session, side):
+            setattr(sync, CURSORS[side], at)
+            fields.append(CURSORS[side])
+        sync.save(update_fields=fields)
+    setattr(session.sync, CURSORS[side], getattr(sync, CURSORS[side]))

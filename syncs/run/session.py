@@ -1,0 +1,308 @@
+"""What one child run holds while it works: its set-up, connectors, lease and counts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+
+from connections import schemas, services
+from connections.catalogue import Code
+from connections.connectors.base import (
+    AssociationConnector,
+    Connector,
+    Meter,
+    SchemaError,
+)
+from connections.records import Field, ObjectType, Record, Side, ValueType, Want
+from syncs.engine.fields import FieldRule
+from syncs.engine.matching import Key, KeyPart
+from syncs.engine.values import ValueProblem, canonical
+from syncs.models import FieldMapping, LogEntry, ObjectSync, SyncRun
+from syncs.models.choices import Direction, Matching
+from syncs.run.lease import Lease
+from syncs.run.tally import Tally
+
+if TYPE_CHECKING:
+    from syncs.run.stage import Stage
+
+PROBLEMS = "!"  # in a link's stored values: {field: [code, message]} of unreadable ones
+
+
+@dataclass(frozen=True, slots=True)
+class MappedField:
+    """One field mapping, ready to decide with; `key` names its baseline."""
+
+    key: str
+    rule: FieldRule
+
+    def name_on(self, side: Side) -> str:
+        return self.field_on(side).name
+
+    def field_on(self, side: Side) -> Field:
+        return self.rule.hubspot if side is Side.HUBSPOT else self.rule.app
+
+    def options_towards(self, side: Side) -> dict[str, str] | None:
+        options = (
+            self.rule.to_hubspot_options
+            if side is Side.HUBSPOT
+            else self.rule.to_app_options
+        )
+        return dict(options) if options else None
+
+    def writes(self, side: Side) -> bool:
+        """Whether values may travel to a side."""
+        return self.rule.direction in (Direction.TWO_WAY, f"to_{side}")
+
+
+def mapping_key(mapping: FieldMapping) -> str:
+    """The name of a mapping's baseline: it changes when its meaning does."""
+    name = f"{mapping.hubspot}={mapping.app}"
+    if mapping.values:
+        text = json.dumps(mapping.values, sort_keys=True).encode()
+        name += "#" + hashlib.sha256(text).hexdigest()[:8]
+    return name
+
+
+def match_keys(sync: ObjectSync) -> tuple[Key, ...]:
+    """The sync's match keys in order; () where it does no matching."""
+    if sync.matching == Matching.NONE:
+        return ()
+    ranks: dict[int, list[KeyPart]] = {}
+    for part in sync.match_keys.all():
+        ranks.setdefault(part.rank, []).append(
+            KeyPart(part.hubspot, part.app, part.normalize)
+        )
+    return tuple(tuple(parts) for _, parts in sorted(ranks.items()))
+
+
+class SliceOver(Exception):
+    """The task has used its time: another goes on from here."""
+
+
+@dataclass
+class Session:
+    """One child run at work; `deadline` (monotonic seconds) ends its slice."""
+
+    run: SyncRun
+    sync: ObjectSync
+    lease: Lease
+    tally: Tally
+    meters: dict[Side, Meter]
+    hubspot: AssociationConnector
+    app: Connector
+    objects: dict[Side, ObjectType]
+    fields: tuple[MappedField, ...]
+    keys: tuple[Key, ...]
+    zone: tzinfo
+    missing: dict[Side, set[str]] = field(default_factory=dict)
+    extra_fields: dict[Side, set[str]] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
+    progress: Callable[[SyncRun], None] | None = None
+    stages: Sequence[Stage] = ()
+    deadline: float | None = None
+    again: bool = False  # something moved while writing: plan once more
+    _checked: set[Side] = field(default_factory=set)
+
+    def connector(self, side: Side) -> Connector:
+        return self.hubspot if side is Side.HUBSPOT else self.app
+
+    def object(self, side: Side) -> ObjectType:
+        return self.objects[side]
+
+    def log(self, text: str, *, level: str = "info", code: str = "") -> None:
+        """Write an event that people see on the run's page."""
+        LogEntry.objects.create(run=self.run, text=text, level=level, code=code)
+
+    def advance(self, phase: str, done: int | None = None, total: int | None = None) -> None:
+        """Say how far the run is, and stop here if somebody asked it to."""
+        run = self.run
+        run.phase = phase
+        run.progress_done = run.progress_done if done is None else done
+        run.progress_total = run.progress_total if total is None else total
+        self.count_calls()
+        run.counters = self.tally.counters
+        run.heartbeat_at = timezone.now()
+        run.save(
+            update_fields=[
+                "phase",
+                "progress_done",
+                "progress_total",
+                "counters",
+                "heartbeat_at",
+            ]
+        )
+        if self.progress is not None:
+            self.progress(run)
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise SliceOver
+
+    def count_calls(self) -> None:
+        self.tally.counters["api_calls"] = {
+            str(side): meter.calls for side, meter in self.meters.items()
+        }
+
+    @property
+    def cancelled(self) -> bool:
+        return SyncRun.objects.filter(pk=self.run.pk, cancel_requested=True).exists()
+
+    # What to read of each record ------------------------------------------------------
+
+    def names(self, side: Side) -> set[str]:
+        """The fields that this sync looks at on a side."""
+        wanted = {mapped.name_on(side) for mapped in self.fields}
+        for key in self.keys:
+            wanted |= {str(getattr(part, side)) for part in key}
+        if side in self.sync.marker:
+            wanted.add(self.sync.marker[side])
+        wanted |= self.extra_fields.get(side, set())
+        return wanted - self.missing.get(side, set())
+
+    def want(self, side: Side) -> Want:
+        is_app = side is Side.APP
+        return Want(
+            fields=tuple(sorted(self.names(side))),
+            references=self.references if is_app else (),
+            changed_field=self.change_field if is_app else "",
+        )
+
+    @property
+    def change_field(self) -> str:
+        """The app's column of change time; "" where hashes are compared."""
+        cursor = self.sync.app_cursor
+        return "" if cursor == "none" else cursor
+
+    def field_of(self, side: Side, name: str) -> Field:
+        return self.object(side).field(name) or Field(name, ValueType.TEXT)
+
+    def canonical_values(self, side: Side, record: Record) -> dict[str, object]:
+        """A record's wanted values in canonical form, with what could not be read.
+
+        A field that the answer does not hold at all is not blank: whether it still exists
+        is looked up once a run, and one that does not is left alone and named.
+        """
+        values: dict[str, object] = {}
+        problems: dict[str, list[str]] = {}
+        for name in self.names(side):
+            if name not in record.values and self._gone(side, name):
+                problems[name] = [Code.FIELD_MISSING, f"{name} does not exist any more."]
+                continue
+            try:
+                values[name] = canonical(
+                    record.values.get(name), self.field_of(side, name), zone=self.zone
+                )
+            except ValueProblem as exc:
+                problems[name] = [exc.code, f"{name}: {exc.message}"]
+        if problems:
+            values[PROBLEMS] = problems
+        return values
+
+    def _gone(self, side: Side, name: str) -> bool:
+        if side not in self._checked:
+            self._checked.add(side)
+            self.refresh(side)
+        return self.object(side).field(name) is None
+
+    def refresh(self, side: Side) -> None:
+        """Discover a side again; fields that have gone are left out from here on."""
+        found = self.connector(side).discover()
+        owner = self.sync.app.hubspot if side is Side.HUBSPOT else self.sync.app
+        schemas.save_schema(owner, found)
+        now = found.object(self.object(side).id)
+        if now is None:
+            raise SchemaError(f"{owner.name} no longer has {self.object(side).name}.")
+        self.objects[side] = now
+        gone = {name for name in self.names(side) if now.field(name) is None}
+        self.missing.setdefault(side, set()).update(gone)
+        for name in sorted(gone):
+            self.log(
+                f"{owner.name}: {now.name} has no field {name} any more; "
+                "it is left alone and the rest goes on.",
+                level="error",
+                code=Code.FIELD_MISSING,
+            )
+
+    def close(self) -> None:
+        self.hubspot.close()
+        self.app.close()
+
+
+def _rule(
+    mapping: FieldMapping,
+    sync: ObjectSync,
+    objects: dict[Side, ObjectType],
+    keys: Sequence[Key],
+) -> FieldRule:
+    part = next(
+        (
+            part
+            for key in keys
+            for part in key
+            if part.hubspot == mapping.hubspot and part.app == mapping.app
+        ),
+        None,
+    )
+    guarded = part is not None if mapping.never_blank is None else mapping.never_blank
+    options = mapping.values or None
+    hubspot = objects[Side.HUBSPOT].field(mapping.hubspot)
+    app = objects[Side.APP].field(mapping.app)
+    return FieldRule(
+        hubspot=hubspot or Field(mapping.hubspot, ValueType.TEXT),
+        app=app or Field(mapping.app, ValueType.TEXT),
+        direction=mapping.direction or sync.direction,
+        conflict=mapping.conflict or sync.conflict,
+        never_blank=guarded,
+        to_app_options=options,
+        to_hubspot_options={v: k for k, v in options.items()} if options else None,
+        normalize=part.normalize if part else None,
+    )
+
+
+def open_session(
+    run: SyncRun, lease: Lease, progress: Callable[[SyncRun], None] | None = None
+) -> Session:
+    """Gather what a child run needs.
+
+    Raises: SchemaError when an object type was never discovered.
+    """
+    sync = ObjectSync.objects.select_related("app__hubspot").get(pk=run.sync_id)
+    spent = run.counters.get("api_calls", {})
+    meters = {side: Meter(spent.get(side, 0)) for side in Side}
+    objects = {
+        Side.HUBSPOT: schemas.load_object(sync.app.hubspot, sync.hubspot_object),
+        Side.APP: schemas.load_object(sync.app, sync.app_object),
+    }
+    keys = match_keys(sync)
+    fields = tuple(
+        MappedField(mapping_key(m), _rule(m, sync, objects, keys))
+        for m in sync.field_mappings.all()
+    )
+    return Session(
+        run=run,
+        sync=sync,
+        lease=lease,
+        tally=Tally(run.counters, run.errors),
+        meters=meters,
+        hubspot=services.open_hubspot(
+            sync.app.hubspot, meter=meters[Side.HUBSPOT], before_write=lease.check
+        ),
+        app=services.open_app(
+            sync.app, meter=meters[Side.APP], before_write=lease.check
+        ),
+        objects=objects,
+        fields=fields,
+        keys=keys,
+        zone=ZoneInfo(sync.timezone) if sync.timezone else UTC,
+        progress=progress,
+    )
+
+
+def now() -> datetime:
+    return timezone.now()

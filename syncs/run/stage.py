@@ -1,0 +1,129 @@
+"""What a stage of a run is: records first, then whatever hangs on them.
+
+`settings.SYNC_STAGES` lists the stages. Every chunk of record links passes each of them
+when it is planned; every stage then applies what it planned. A stage never writes to a
+remote system while planning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from connections.records import InlineEdge, Reference
+from syncs.models import Change, RecordLink
+from syncs.models.choices import RecordState
+from syncs.run.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Where a record stands after planning, and why."""
+
+    state: RecordState
+    code: str = ""
+    text: str = ""
+    field: str = ""
+
+
+@dataclass
+class Chunk:
+    """Some record links on their way through the stages.
+
+    `changes` is what the stages plan, unsaved; `creating` the planned create by link;
+    `due` the links whose fields are decided this time (the others are only swept).
+    """
+
+    session: Session
+    links: list[RecordLink]
+    due: set[int]
+    changes: list[Change] = field(default_factory=list)
+    creating: dict[int, Change] = field(default_factory=dict)
+    notes: dict[int, Note] = field(default_factory=dict)
+    touched: set[int] = field(default_factory=set)  # links to write back
+
+    def plan(self, link: RecordLink, **values: Any) -> Change:
+        """Add a planned change for a link."""
+        session = self.session
+        change = Change(run=session.run, sync=session.sync, link=link, **values)
+        self.changes.append(change)
+        return change
+
+    def note(self, link: RecordLink, note: Note) -> None:
+        """Say where a record stands; the first reason to fail stays."""
+        kept = self.notes.get(link.pk)
+        if kept is None or kept.state != RecordState.FAILING:
+            self.notes[link.pk] = note
+
+    def drop_create(self, link: RecordLink) -> None:
+        """Take back a planned create: something it needs is not there yet."""
+        change = self.creating.pop(link.pk, None)
+        if change is not None:
+            self.changes.remove(change)
+
+
+@dataclass
+class Inline:
+    """What a create carries besides its values."""
+
+    references: dict[str, Reference] = field(default_factory=dict)
+    edges: list[InlineEdge] = field(default_factory=list)
+
+
+class Stage(Protocol):
+    """One part of the work on a chunk."""
+
+    name: str
+
+    def targets(self, sync_ids: Sequence[int]) -> Mapping[int, set[int]]:
+        """By object sync, the syncs that must come before it."""
+
+    def prepare(self, session: Session) -> None:
+        """Look at the set-up once, before anything is read."""
+
+    def read(self, chunk: Chunk) -> None:
+        """Read what planning this chunk needs besides the record links."""
+
+    def plan(self, chunk: Chunk) -> None:
+        """Add this stage's changes to the chunk."""
+
+    def inline(
+        self, session: Session, creates: Sequence[Change]
+    ) -> Mapping[int, Inline]:
+        """What this stage wants each create (by its pk) to carry."""
+
+    def created(self, session: Session, creates: Sequence[Change]) -> None:
+        """Note that creates took effect, with what they carried."""
+
+    def apply(self, session: Session) -> None:
+        """Write this stage's planned changes of the session's run."""
+
+    def resolve(self, session: Session) -> None:
+        """Settle what an earlier run sent and never heard of again."""
+
+    def absorbed(self, links: Mapping[int, int]) -> None:
+        """Links (keys) became part of other links (values): move what hangs on them."""
+
+    def released(self, link_id: int) -> None:
+        """A pair was untied by hand: forget what hung on it."""
+
+    def work(self, session: Session) -> None:
+        """Count this stage's planned changes as a dry run's work."""
+
+    def totals(self, session: Session) -> Mapping[str, Any]:
+        """This stage's part of the run's totals."""
+
+
+@cache
+def _classes() -> tuple[type[Stage], ...]:
+    return tuple(import_string(path) for path in settings.SYNC_STAGES)
+
+
+def make_stages() -> tuple[Stage, ...]:
+    """One fresh object of each stage, for one session."""
+    return tuple(stage() for stage in _classes())

@@ -1,0 +1,180 @@
+"""Write what was read into record links, a page at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import models
+
+from connections.records import Record, Reference, Side
+from syncs.engine.matching import key_values
+from syncs.models import RecordKey, RecordLink
+from syncs.models.choices import RecordState
+from syncs.run.session import PROBLEMS, Session, now
+
+MAX_KEY = 600  # characters of RecordKey.value; longer keys keep their head and length
+
+LINK_COLUMNS = [
+    f.name for f in RecordLink._meta.concrete_fields if not f.primary_key
+]
+
+
+def save_links(links: Sequence[RecordLink]) -> None:
+    """Write whole rows back, in one statement a few hundred rows."""
+    stamp = now()
+    for link in links:
+        link.updated_at = stamp
+    RecordLink.objects.bulk_create(
+        links,
+        batch_size=200,
+        update_conflicts=True,
+        unique_fields=["id"],
+        update_fields=LINK_COLUMNS,
+    )
+
+
+def references_json(references: Iterable[tuple[str, Reference]]) -> dict[str, Any]:
+    """How a record's references are stored on its link."""
+    return {
+        name: {"ids": list(ref.ids), "complete": ref.complete}
+        for name, ref in references
+    }
+
+
+def _clip(value: str) -> str:
+    return value if len(value) <= MAX_KEY else f"{value[: MAX_KEY - 12]}…{len(value)}"
+
+
+def _keys_of(session: Session, side: Side, link: RecordLink, record: Record) -> set[tuple[int, str]]:
+    values = {k: v for k, v in link.values_on(side).items() if k != PROBLEMS}
+    return {
+        (rank, _clip(value))
+        for rank, key in enumerate(session.keys)
+        for value in key_values(values, record.keys, key, side)
+    }
+
+
+def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
+    """Take a record as read into its link (in memory); True if what we look at moved."""
+    values = session.canonical_values(side, record)
+    references = link.app_references
+    if side is Side.APP and session.references:
+        references = references_json(record.references.items())
+    moved = (
+        values != link.values_on(side)
+        or references != link.app_references
+        or link.id_on(side) != record.id
+        or getattr(link, f"{side}_gone_at") is not None
+    )
+    setattr(link, f"{side}_id", record.id)
+    setattr(link, f"{side}_values", values)
+    link.app_references = references
+    setattr(link, f"{side}_modified_at", record.modified_at)
+    setattr(link, f"{side}_read_at", now())
+    setattr(link, f"{side}_seen", session.run.pk)
+    setattr(link, f"{side}_gone_at", None)
+    if moved:
+        link.dirty = True
+    return moved
+
+
+def store_page(session: Session, side: Side, records: Sequence[Record]) -> None:
+    """Take a page into the record links; the caller's transaction holds its cursor too."""
+    by_id = {record.id: record for record in records}  # the last answer wins
+    column = f"{side}_id"
+    known = {
+        link.id_on(side): link
+        for link in RecordLink.objects.filter(
+            sync=session.sync, **{f"{column}__in": list(by_id)}
+        )
+    }
+    if side is Side.HUBSPOT:
+        _follow_merges(session, by_id, known)
+    fresh: list[RecordLink] = []
+    moved: list[RecordLink] = []
+    same: list[tuple[RecordLink, datetime | None]] = []
+    for record_id, record in by_id.items():
+        link = known.get(record_id)
+        if link is None:
+            link = RecordLink(sync=session.sync, state=RecordState.NEW)
+            put(session, side, link, record)
+            fresh.append(link)
+            continue
+        before = getattr(link, f"{side}_modified_at")
+        if put(session, side, link, record):
+            moved.append(link)
+        else:
+            same.append((link, before))
+    RecordLink.objects.bulk_create(fresh, batch_size=200)
+    save_links(moved)
+    _touch(session, side, same)
+    _store_keys(session, side, fresh, moved, by_id)
+
+
+def _touch(
+    session: Session, side: Side, same: list[tuple[RecordLink, datetime | None]]
+) -> None:
+    """Note that unchanged records were read; most of a quiet full read ends here."""
+    stamps = {f"{side}_read_at": now(), f"{side}_seen": session.run.pk}
+    still = [l.pk for l, before in same if before == getattr(l, f"{side}_modified_at")]
+    if still:
+        RecordLink.objects.filter(pk__in=still).update(**stamps)
+    save_links([l for l, before in same if l.pk not in set(still)])
+
+
+def _store_keys(
+    session: Session,
+    side: Side,
+    fresh: Sequence[RecordLink],
+    moved: Sequence[RecordLink],
+    by_id: dict[str, Record],
+) -> None:
+    if not session.keys:
+        return
+    stored: dict[int, set[tuple[int, str]]] = {}
+    for key in RecordKey.objects.filter(link__in=[l.pk for l in moved], side=side):
+        stored.setdefault(key.link_id, set()).add((key.rank, key.value))
+    rows: list[RecordKey] = []
+    stale: list[int] = []
+    for link in (*fresh, *moved):
+        wanted = _keys_of(session, side, link, by_id[link.id_on(side) or ""])
+        if wanted == stored.get(link.pk, set()):
+            continue
+        if link.pk in stored:
+            stale.append(link.pk)
+        rows += [
+            RecordKey(link=link, sync=session.sync, side=side, rank=r, value=v)
+            for r, v in sorted(wanted)
+        ]
+    if stale:
+        RecordKey.objects.filter(link__in=stale, side=side).delete()
+    RecordKey.objects.bulk_create(rows, batch_size=500)
+
+
+def _follow_merges(
+    session: Session,
+    by_id: dict[str, Record],
+    known: dict[str | None, RecordLink],
+) -> None:
+    """Let a link follow its HubSpot record into the one it was merged into.
+
+    The first of the merged records that was paired keeps its app record; a second one's
+    link stays as it is, and planning names it RECORD_MERGED.
+    """
+    old = {alias: r for r in by_id.values() for alias in r.aliases if alias != r.id}
+    if not old:
+        return
+    links = RecordLink.objects.filter(
+        sync=session.sync, hubspot_id__in=list(old)
+    ).order_by(models.F("app_id").asc(nulls_last=True), "pk")
+    for link in links:
+        survivor = old[link.hubspot_id or ""]
+        if survivor.id not in known:
+            known[survivor.id] = link
+        elif link.hubspot_gone_at is None:
+            link.hubspot_gone_at = now()
+            link.stage_state["merged_into"] = survivor.id
+            link.dirty = True
+            save_links([link])

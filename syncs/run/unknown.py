@@ -1,0 +1,261 @@
+"""Settle what an earlier run sent and never heard of again.
+
+A run that was killed, or lost the network, leaves changes `planned` or `sent`. The planned
+ones are simply planned anew. A sent update is read back. A sent create is looked for: by
+its reserved id, by the marker or another unique field, else among all records created since
+the intent; one that is surely absent is free to be created again, and one that nobody can
+tell about stays UNCERTAIN.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from connections.catalogue import Code
+from connections.records import Record, Side
+from syncs.engine.values import ValueProblem, canonical, is_blank, same
+from syncs.models import Change, RecordLink
+from syncs.models.choices import (
+    OPEN_STATUSES,
+    ChangeKind,
+    ChangeOutcome,
+    RecordState,
+)
+from syncs.run.pull import reread
+from syncs.run.session import Session, now
+from syncs.run.store import save_links
+from syncs.run.writes import RecordWriter, absorb, close, save_changes
+
+CLOCK_SKEW = timedelta(minutes=5)  # how far a system's clock may be behind ours
+RECORD_KINDS = (ChangeKind.CREATE, ChangeKind.UPDATE)
+
+
+def unfinished(session: Session, outcome: ChangeOutcome) -> list[Change]:
+    """Changes of this sync that runs which are over left behind."""
+    return list(
+        Change.objects.filter(sync=session.sync, outcome=outcome, run__dry_run=False)
+        .exclude(run=session.run)
+        .exclude(run__status__in=OPEN_STATUSES)
+        .order_by("pk")
+    )
+
+
+def drop_planned(session: Session) -> None:
+    """What was planned and never sent is due again."""
+    left = unfinished(session, ChangeOutcome.PLANNED)
+    for change in left:
+        close(change, ChangeOutcome.SKIPPED, "", "The run ended before it was written.")
+    save_changes(left)
+    RecordLink.objects.filter(pk__in=[c.link_id for c in left if c.link_id]).update(
+        dirty=True
+    )
+
+
+def resolve_records(session: Session) -> None:
+    """Settle this sync's record changes of unknown effect."""
+    sent = [
+        c
+        for c in unfinished(session, ChangeOutcome.SENT)
+        if c.kind in RECORD_KINDS and c.link_id is not None
+    ]
+    for side in Side:
+        _updates(session, side, [c for c in sent if _is(c, ChangeKind.UPDATE, side)])
+        _creates(session, side, [c for c in sent if _is(c, ChangeKind.CREATE, side)])
+
+
+def _is(change: Change, kind: ChangeKind, side: Side) -> bool:
+    return change.kind == kind and change.side == side
+
+
+def _links(changes: Iterable[Change]) -> dict[int, RecordLink]:
+    return RecordLink.objects.in_bulk([c.link_id for c in changes if c.link_id])
+
+
+def _updates(session: Session, side: Side, changes: list[Change]) -> None:
+    """Read back: a record that holds what was sent has taken it, the others are due."""
+    if not changes:
+        return
+    links = _links(changes)
+    size = session.connector(side).capabilities.fetch_batch
+    rows = list(links.values())
+    for start in range(0, len(rows), size):
+        reread(session, side, rows[start : start + size])
+    links = _links(changes)
+    writer = RecordWriter(session)
+    for change in changes:
+        link = links.get(change.link_id or 0)
+        if link is None:
+            continue
+        values = link.values_on(side)
+        if all(same(values.get(name), v) for name, v in change.after.items()):
+            writer.updated(side, change, link, None)
+        else:
+            close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
+        link.dirty = True
+    with transaction.atomic():
+        save_changes(changes)
+        save_links(list(links.values()))
+
+
+def _creates(session: Session, side: Side, changes: list[Change]) -> None:
+    if not changes:
+        return
+    links = _links(changes)
+    changes = [c for c in changes if c.link_id in links]
+    found = _look(session, side, changes)
+    missing = [c for c in changes if c.pk not in found]
+    if missing:
+        _wait_to_settle(missing)
+        found |= _look(session, side, missing)
+    with transaction.atomic():
+        for change in changes:
+            _settle(session, side, change, links[change.link_id or 0], found)
+
+
+def _wait_to_settle(changes: Sequence[Change]) -> None:
+    """Wait until the youngest intent is old enough for its absence to be believed."""
+    patience = settings.CREATE_SETTLE_SECONDS
+    sent = max((c.sent_at for c in changes if c.sent_at is not None), default=None)
+    if sent is not None:
+        age = (now() - sent).total_seconds()
+        time.sleep(min(max(patience - age, 0.0), patience))
+
+
+def _look(session: Session, side: Side, changes: list[Change]) -> dict[int, Record | None]:
+    """What is known of each create: its record, or None where several could be it.
+
+    A create that is missing from the answer is surely not there.
+    """
+    connector, obj, want = (
+        session.connector(side),
+        session.object(side),
+        session.want(side),
+    )
+    reserved = {c.reserved_id: c for c in changes if c.reserved_id}
+    if reserved:
+        fetched = connector.fetch(obj, list(reserved), want)
+        found: dict[int, Record | None] = {
+            reserved[i].pk: record for i, record in fetched.records.items()
+        }
+        for record_id, change in reserved.items():
+            if record_id not in fetched.records and record_id not in fetched.gone:
+                found[change.pk] = None
+        return found
+    for name in _unique_names(session, side):
+        values = {str(c.after[name]): c for c in changes if not is_blank(c.after.get(name))}
+        if len(values) != len(changes):
+            continue
+        answer = connector.lookup(obj, name, list(values), want)
+        if answer is not None:
+            return {values[v].pk: record for v, record in answer.items()}
+    return _among_new(session, side, changes)
+
+
+def _unique_names(session: Session, side: Side) -> list[str]:
+    marker = session.sync.marker.get(side)
+    unique = [
+        f.name
+        for f in session.object(side).fields
+        if f.unique and f.name in session.names(side)
+    ]
+    return [marker, *unique] if marker else unique
+
+
+def _among_new(
+    session: Session, side: Side, changes: list[Change]
+) -> dict[int, Record | None]:
+    """Look among the records created since: one whose every sent value agrees is it."""
+    since = min((c.sent_at for c in changes if c.sent_at), default=now()) - CLOCK_SKEW
+    connector, obj = session.connector(side), session.object(side)
+    fits: dict[int, list[Record]] = {}
+    for page in connector.created_since(obj, session.want(side), since):
+        ids = [r.id for r in page.records]
+        taken = set(
+            RecordLink.objects.filter(
+                sync=session.sync,
+                hubspot_id__isnull=False,
+                app_id__isnull=False,
+                **{f"{side}_id__in": ids},
+            ).values_list(f"{side}_id", flat=True)
+        )
+        for record in page.records:
+            if record.id not in taken:
+                for change in changes:
+                    if _agrees(session, side, change, record):
+                        fits.setdefault(change.pk, []).append(record)
+    return _share_out(changes, fits)
+
+
+def _agrees(session: Session, side: Side, change: Change, record: Record) -> bool:
+    for name, value in change.after.items():
+        field = session.field_of(side, name)
+        try:
+            held = canonical(record.values.get(name), field, zone=session.zone)
+        except ValueProblem:
+            return False
+        if not same(held, value) and str(held).casefold() != str(value).casefold():
+            return False
+    return True
+
+
+def _share_out(
+    changes: list[Change], fits: dict[int, list[Record]]
+) -> dict[int, Record | None]:
+    """Give each create its own record; creates that are alike are alike in this too."""
+    found: dict[int, Record | None] = {}
+    used: set[str] = set()
+    for change in sorted(changes, key=lambda c: len(fits.get(c.pk, []))):
+        free = [r for r in fits.get(change.pk, []) if r.id not in used]
+        if not free:
+            continue
+        alike = sum(1 for c in changes if c.after == change.after)
+        if len(free) > alike:
+            found[change.pk] = None
+            continue
+        used.add(free[0].id)
+        found[change.pk] = free[0]
+    return found
+
+
+def _settle(
+    session: Session,
+    side: Side,
+    change: Change,
+    link: RecordLink,
+    found: dict[int, Record | None],
+) -> None:
+    record = found.get(change.pk)
+    if change.pk not in found:
+        close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
+        link.state, link.dirty = RecordState.NEW, True
+        link.error_code = link.error_text = ""
+    elif record is None:
+        change.error_code = Code.UNCERTAIN
+        link.state = RecordState.UNCERTAIN
+        link.error_code = Code.UNCERTAIN
+        link.error_text = (
+            f"A create in {side} was sent at {change.sent_at} and no answer came; "
+            "several records, or none that can be told apart, could be it."
+        )
+    else:
+        other = (
+            RecordLink.objects.filter(sync=session.sync, **{f"{side}_id": record.id})
+            .exclude(pk=link.pk)
+            .first()
+        )
+        if other is not None:
+            absorb(session, session.stages, side, link, other)
+        link.error_code = link.error_text = ""
+        RecordWriter(session).attach(side, change, link, record)
+        close(change, ChangeOutcome.APPLIED)
+        link.dirty = True
+        for stage in session.stages:
+            stage.created(session, [change])
+        session.tally.add("created", side)
+    save_changes([change])
+    save_links([link])

@@ -1,0 +1,405 @@
+"""Write planned creates and updates, and keep what the systems answered.
+
+A create's intent is committed as `sent`, with its trace and its reserved id, before the
+request leaves; what a killed run left as `sent` is looked up by the next one
+(`syncs.run.unknown`) and never sent again blindly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+
+from connections.catalogue import Code
+from connections.records import Canon, Draft, Outcome, Patch, Record, Side, Want
+from syncs.engine.values import ValueProblem, canonical, same
+from syncs.models import Change, RecordLink
+from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.match import join
+from syncs.run.plan import back_off
+from syncs.run.pull import reread
+from syncs.run.session import PROBLEMS, MappedField, Session, now
+from syncs.run.store import save_links
+from syncs.run.stage import Stage
+
+FRESH = timedelta(seconds=60)  # a record read longer ago is read again before a write
+
+
+def planned(
+    session: Session, size: int, **where: Any
+) -> Iterator[list[Change]]:
+    """The run's planned changes of one sort, some at a time."""
+    last = 0
+    while True:
+        rows = list(
+            Change.objects.filter(
+                run=session.run, outcome=ChangeOutcome.PLANNED, pk__gt=last, **where
+            ).order_by("pk")[:size]
+        )
+        if not rows:
+            return
+        last = rows[-1].pk
+        yield rows
+
+
+def save_changes(changes: Sequence[Change]) -> None:
+    """Write outcomes back."""
+    Change.objects.bulk_update(
+        changes,
+        [
+            "outcome",
+            "error_code",
+            "error_text",
+            "correlation_id",
+            "sent_at",
+            "done_at",
+            "reserved_id",
+            "after",
+            "undoable",
+            "undo_text",
+        ],
+        batch_size=100,
+    )
+
+
+def close(change: Change, outcome: ChangeOutcome, code: str = "", text: str = "") -> None:
+    """Give a change its outcome (in memory)."""
+    change.outcome = outcome
+    change.error_code, change.error_text = code, text
+    change.done_at = now()
+
+
+class RecordWriter:
+    """Applies a run's record changes: creates, then updates, on either side."""
+
+    def __init__(self, session: Session, stages: Sequence[Stage] = ()) -> None:
+        self.session = session
+        self.stages = stages or session.stages
+        self._by_name: dict[Side, dict[str, MappedField]] = {
+            side: {m.name_on(side): m for m in session.fields} for side in Side
+        }
+
+    def apply(self) -> None:
+        for side in (Side.HUBSPOT, Side.APP):
+            size = self.session.connector(side).capabilities.write_batch
+            for batch in planned(self.session, size, kind=ChangeKind.CREATE, side=side):
+                self._create(side, batch)
+        for side in (Side.HUBSPOT, Side.APP):
+            size = self.session.connector(side).capabilities.write_batch
+            for batch in planned(self.session, size, kind=ChangeKind.UPDATE, side=side):
+                self._update(side, batch)
+
+    # Creates ---------------------------------------------------------------------------
+
+    def _create(self, side: Side, batch: list[Change]) -> None:
+        links = self._links(batch)
+        batch = self._still_right(side, batch, links, creating=True)
+        if not batch:
+            return
+        drafts = self._drafts(side, batch)
+        with transaction.atomic():
+            for change in batch:
+                change.outcome, change.sent_at = ChangeOutcome.SENT, now()
+            save_changes(batch)
+        outcomes = self.session.connector(side).create(
+            self.session.object(side), drafts, self._answer(side)
+        )
+        made: list[Change] = []
+        with transaction.atomic():
+            for change, outcome in zip(batch, outcomes, strict=True):
+                link = links[change.link_id or 0]
+                if self._created(side, change, link, outcome):
+                    made.append(change)
+            save_changes(batch)
+            save_links([links[c.link_id or 0] for c in batch if c.link_id in links])
+            for stage in self.stages:
+                stage.created(self.session, made)
+        self.session.tally.add("created", side, len(made))
+        self._progress(len(batch))
+
+    def _drafts(self, side: Side, batch: list[Change]) -> list[Draft]:
+        connector, obj = self.session.connector(side), self.session.object(side)
+        carried = [stage.inline(self.session, batch) for stage in self.stages]
+        ids = connector.reserve(obj, len(batch)) or [None] * len(batch)
+        drafts: list[Draft] = []
+        for change, reserved in zip(batch, ids, strict=True):
+            change.reserved_id = reserved or ""
+            inlines = [c[change.pk] for c in carried if change.pk in c]
+            references = {k: v for i in inlines for k, v in i.references.items()}
+            drafts.append(
+                Draft(
+                    trace=str(change.trace),
+                    values=change.after,
+                    references=references,
+                    edges=tuple(edge for i in inlines for edge in i.edges),
+                    id=reserved,
+                )
+            )
+        return drafts
+
+    def _created(
+        self, side: Side, change: Change, link: RecordLink, outcome: Outcome
+    ) -> bool:
+        change.correlation_id = outcome.correlation_id
+        if outcome.ok and outcome.record is not None:
+            self.attach(side, change, link, outcome.record)
+            close(change, ChangeOutcome.APPLIED)
+            return True
+        if outcome.uncertain:
+            change.error_code = Code.UNCERTAIN
+            change.error_text = outcome.message
+            link.state = RecordState.UNCERTAIN
+            link.error_code, link.error_text = Code.UNCERTAIN, outcome.message
+            self.session.tally.error(Code.UNCERTAIN, f"{change.record}: {outcome.message}")
+        elif outcome.existing_id:
+            self._exists(side, change, link, outcome)
+        else:
+            self._refused(change, link, outcome)
+        return False
+
+    def attach(self, side: Side, change: Change, link: RecordLink, record: Record) -> None:
+        """Pair a link with the record that its create made."""
+        setattr(link, f"{side}_id", record.id)
+        link.paired_at = now()
+        setattr(link, f"{side}_seen", self.session.run.pk)
+        self._answered(side, link, dict(change.after), record)
+        for mapped in self.session.fields:
+            here, there = mapped.name_on(side.other), mapped.name_on(side)
+            if here in (link.values_on(side.other).get(PROBLEMS) or {}):
+                continue
+            given = link.values_on(side.other).get(here)
+            if here in change.origin:
+                given = change.origin[here]
+                if given is not None and there not in change.after:
+                    continue  # it could not be converted: still a first sync
+            pair = {side: link.values_on(side).get(there), side.other: given}
+            link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
+        self._settled(link)
+
+    def _exists(
+        self, side: Side, change: Change, link: RecordLink, outcome: Outcome
+    ) -> None:
+        """The system says who has the unique value: a match, if nobody is paired with it."""
+        session, existing = self.session, outcome.existing_id or ""
+        other = RecordLink.objects.filter(
+            sync=session.sync, **{f"{side}_id": existing}
+        ).first()
+        if other is not None and (other.paired or other.keep_apart):
+            self._refused(change, link, outcome)
+            return
+        close(
+            change,
+            ChangeOutcome.SKIPPED,
+            Code.DUPLICATE_KEY,
+            f"It exists already as {existing}: paired with it instead.",
+        )
+        if other is not None:
+            with transaction.atomic():
+                absorb(session, self.stages, side, link, other)
+        else:
+            setattr(link, f"{side}_id", existing)
+            link.paired_at, link.baseline = now(), {}
+        link.dirty = True
+        link.state = RecordState.NEW
+        session.again = True
+
+    # Updates ---------------------------------------------------------------------------
+
+    def _update(self, side: Side, batch: list[Change]) -> None:
+        links = self._links(batch)
+        batch = self._still_right(side, batch, links, creating=False)
+        if not batch:
+            return
+        with transaction.atomic():
+            for change in batch:
+                change.outcome, change.sent_at = ChangeOutcome.SENT, now()
+            save_changes(batch)
+        patches = [
+            Patch(links[c.link_id or 0].id_on(side) or "", c.after, trace=str(c.trace))
+            for c in batch
+        ]
+        outcomes = self.session.connector(side).update(
+            self.session.object(side), patches, self._answer(side)
+        )
+        done = 0
+        with transaction.atomic():
+            for change, outcome in zip(batch, outcomes, strict=True):
+                link = links[change.link_id or 0]
+                change.correlation_id = outcome.correlation_id
+                if outcome.ok:
+                    self.updated(side, change, link, outcome.record)
+                    done += 1
+                elif outcome.uncertain:
+                    # An update is safe to repeat: the next run reads and decides anew.
+                    close(change, ChangeOutcome.FAILED, Code.TIMED_OUT, outcome.message)
+                    self.session.tally.error(Code.TIMED_OUT, outcome.message)
+                else:
+                    self._refused(change, link, outcome)
+            save_changes(batch)
+            save_links(list(links.values()))
+        self.session.tally.add("updated", side, done)
+        self._progress(len(batch))
+
+    def updated(
+        self, side: Side, change: Change, link: RecordLink, record: Record | None
+    ) -> None:
+        """Move the baselines of the written fields to what the system answered."""
+        self._answered(side, link, change.after, record)
+        for name in change.after:
+            mapped = self._by_name[side].get(name)
+            if mapped is None:
+                continue
+            other = mapped.name_on(side.other)
+            pair = {
+                side: link.values_on(side).get(name),
+                side.other: change.origin.get(other),
+            }
+            link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
+        close(change, ChangeOutcome.APPLIED)
+        self._settled(link)
+
+    # What both share -------------------------------------------------------------------
+
+    def _links(self, batch: Sequence[Change]) -> dict[int, RecordLink]:
+        return RecordLink.objects.in_bulk([c.link_id for c in batch if c.link_id])
+
+    def _answer(self, side: Side) -> Want:
+        want = self.session.want(side)
+        return Want(want.fields, (), want.changed_field)
+
+    def _answered(
+        self,
+        side: Side,
+        link: RecordLink,
+        written: dict[str, Canon],
+        record: Record | None,
+    ) -> None:
+        """Take the answer into the link's values: the system's word, else what we sent."""
+        values = {**link.values_on(side), **written}
+        if record is not None:
+            for name in self.session.names(side):
+                if name in record.values:
+                    try:
+                        values[name] = canonical(
+                            record.values[name],
+                            self.session.field_of(side, name),
+                            zone=self.session.zone,
+                        )
+                    except ValueProblem:
+                        continue  # the next read names it
+            if record.modified_at is not None:
+                setattr(link, f"{side}_modified_at", record.modified_at)
+        setattr(link, f"{side}_values", values)
+        setattr(link, f"{side}_read_at", now())
+
+    def _settled(self, link: RecordLink) -> None:
+        link.dirty = False
+        if not link.error_code:
+            link.state = RecordState.IN_SYNC
+            link.attempts, link.retry_at = 0, None
+
+    def _refused(self, change: Change, link: RecordLink, outcome: Outcome) -> None:
+        close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
+        link.state = RecordState.FAILING
+        link.error_code, link.error_text = outcome.code, outcome.message
+        link.error_field = outcome.field
+        link.dirty = False
+        back_off(link)
+        self.session.tally.error(outcome.code, f"{change.record}: {outcome.message}")
+
+    def _progress(self, count: int) -> None:
+        self.session.advance("writing", self.session.run.progress_done + count)
+
+    # Drift -----------------------------------------------------------------------------
+
+    def _still_right(
+        self,
+        side: Side,
+        batch: list[Change],
+        links: dict[int, RecordLink],
+        *,
+        creating: bool,
+    ) -> list[Change]:
+        """Read again what was read too long ago, and set aside what moved meanwhile."""
+        sides = [side.other] if creating else [side]
+        if self.session.run.plan_id is not None and not creating:
+            sides = [side, side.other]
+        for looked in sides:
+            self._refresh(looked, links, creating=creating)
+        kept: list[Change] = []
+        drifted: list[Change] = []
+        for change in batch:
+            link = links.get(change.link_id or 0)
+            right = link is not None and self._matches(side, change, link)
+            (kept if right else drifted).append(change)
+        for change in drifted:
+            close(
+                change,
+                ChangeOutcome.DRIFTED,
+                Code.CHANGED_SINCE_PLAN,
+                "The record changed after this was planned.",
+            )
+        save_changes(drifted)
+        if drifted:
+            self.session.again = True
+        return kept
+
+    def _refresh(
+        self, side: Side, links: dict[int, RecordLink], *, creating: bool
+    ) -> None:
+        if creating and self.session.run.plan_id is None:
+            return  # nothing is overwritten
+        limit = now() - FRESH
+        always = self.session.run.plan_id is not None
+        stale = [
+            link
+            for link in links.values()
+            if link.id_on(side) is not None
+            and (always or (getattr(link, f"{side}_read_at") or limit) <= limit)
+        ]
+        size = self.session.connector(side).capabilities.fetch_batch
+        for start in range(0, len(stale), size):
+            reread(self.session, side, stale[start : start + size])
+        links.update(RecordLink.objects.in_bulk([link.pk for link in stale]))
+
+    def _matches(self, side: Side, change: Change, link: RecordLink) -> bool:
+        """Whether both sides still hold what the change was planned from."""
+        if link.hubspot_gone_at or link.app_gone_at:
+            return False
+        if change.kind == ChangeKind.CREATE:
+            if link.id_on(side) is not None or link.state == RecordState.UNCERTAIN:
+                return False
+        elif not link.paired:
+            return False
+        here, there = link.values_on(side), link.values_on(side.other)
+        before_holds = all(same(here.get(k), v) for k, v in change.before.items())
+        return before_holds and all(
+            same(there.get(k), v) for k, v in change.origin.items()
+        )
+
+
+def absorb(
+    session: Session,
+    stages: Sequence[Stage],
+    side: Side,
+    link: RecordLink,
+    other: RecordLink,
+) -> None:
+    """Make one link of a record and the link that its counterpart already has.
+
+    `link` lacks `side`, `other` has only it; `link` is what is left, up to date in memory.
+    """
+
+    def moved(absorbed: dict[int, int]) -> None:
+        for stage in stages:
+            stage.absorbed(absorbed)
+
+    pair = (other.pk, link.pk) if side is Side.HUBSPOT else (link.pk, other.pk)
+    join(session, [pair], moved)
+    survivor = RecordLink.objects.get(pk=pair[0])
+    link.pk = survivor.pk
+    link.refresh_from_db()
+

@@ -1,0 +1,51 @@
+"""The JSON that `sync --json` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from syncs.models import SyncRun
+from syncs.run.tally import Tally
+
+NO_LINKS = {"in_sync": 0, "pending": 0, "skipped": 0, "failing": 0}
+NO_TOTALS: dict[str, Any] = {
+    "matched": 0,
+    "in_sync": 0,
+    "excluded": 0,
+    "failing": 0,
+    "waiting": 0,
+    "awaiting": {"deletes": 0, "conflicts": 0},
+    "held": 0,
+}
+
+
+def report(run: SyncRun) -> dict[str, Any]:
+    """A run and its children as plain values."""
+    children = run.children.select_related("app", "sync").order_by("pk")
+    return {
+        "run": run.pk,
+        "status": run.status,
+        "dry_run": run.dry_run,
+        "duration_s": round(run.duration_s, 1),
+        "syncs": [_child(child) for child in children],
+    }
+
+
+def _child(run: SyncRun) -> dict[str, Any]:
+    work = Tally(run.counters).counters
+    totals = NO_TOTALS | {k: v for k, v in run.totals.items() if k != "associations"}
+    links = NO_LINKS | run.totals.get("associations", {})
+    return {
+        "app": run.app.name if run.app else "",
+        "sync": run.sync.name if run.sync else "",
+        "run": run.pk,
+        "status": run.status,
+        "read": work["read"],
+        **totals,
+        "created": work["created"],
+        "updated": work["updated"],
+        "archived": work["archived"],
+        "associations": {**work["associations"], **links},
+        "api_calls": work["api_calls"],
+        "errors": run.errors,
+    }

@@ -1,0 +1,225 @@
+"""Start, do, queue and stop runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from graphlib import CycleError, TopologicalSorter
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db import transaction
+from django_q.tasks import async_task
+
+from connections.catalogue import Code, remedy_for
+from syncs.models import ObjectSync, SyncRun
+from syncs.models.choices import ChangeOutcome, Status, Trigger
+from syncs.run.child import Progress, close_abandoned, run_child
+from syncs.run.session import SliceOver, now
+from syncs.run.stage import make_stages
+
+WORST_FIRST = (
+    Status.FAILED,
+    Status.HELD,
+    Status.CANCELLED,
+    Status.PARTIAL,
+    Status.SUCCEEDED,
+)
+
+
+class RunError(Exception):
+    """A run that cannot start; nothing was changed."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code, self.message = code, message
+        self.remedy = remedy_for(code)
+
+
+def _targets(syncs: Sequence[ObjectSync]) -> Mapping[int, set[int]]:
+    """By sync, the others of these that must come before it."""
+    ids = [sync.pk for sync in syncs]
+    wanted: dict[int, set[int]] = {i: set() for i in ids}
+    for stage in make_stages():
+        for sync_id, before in stage.targets(ids).items():
+            wanted[sync_id] |= before & set(ids) - {sync_id}
+    return wanted
+
+
+def in_order(syncs: Sequence[ObjectSync]) -> list[ObjectSync]:
+    """Syncs that others point to first; a cycle keeps the given order."""
+    by_id = {sync.pk: sync for sync in syncs}
+    wanted = {i: set(before) for i, before in _targets(syncs).items()}
+    while True:
+        sorter = TopologicalSorter({i: sorted(b) for i, b in wanted.items()})
+        try:
+            return [by_id[i] for i in sorter.static_order()]
+        except CycleError as exc:
+            chain: list[int] = exc.args[1]
+            wanted[chain[1]].discard(chain[0])
+
+
+def start(
+    *,
+    syncs: Sequence[ObjectSync],
+    trigger: Trigger,
+    dry_run: bool = False,
+    full: bool = False,
+    limit: int | None = None,
+    wait: bool = False,
+    plan: SyncRun | None = None,
+    sweep: bool = True,
+    user: AbstractBaseUser | None = None,
+) -> SyncRun:
+    """Make a run and its children, in dependency order; nothing is read or written yet.
+
+    Raises: RunError when there is nothing to run.
+    """
+    if not syncs:
+        raise RunError(Code.TARGET_NOT_SYNCED, "There is no sync to run.")
+    close_abandoned()
+    common = {
+        "trigger": trigger,
+        "dry_run": dry_run,
+        "full": full,
+        "limit": limit,
+        "wait": wait,
+        "sweep": sweep,
+        "started_by": user,
+    }
+    apps = {sync.app_id for sync in syncs}
+    plans = {c.sync_id: c for c in plan.children.all()} if plan else {}
+    with transaction.atomic():
+        run = SyncRun.objects.create(
+            app=syncs[0].app if len(apps) == 1 else None, plan=plan, **common
+        )
+        for sync in in_order(syncs):
+            SyncRun.objects.create(
+                parent=run,
+                app=sync.app,
+                sync=sync,
+                revision=sync.revision,
+                plan=plans.get(sync.pk),
+                **common,
+            )
+    return run
+
+
+def plan_run(run_id: int) -> SyncRun:
+    """The dry run whose plan may be applied, by its own or a child's id.
+
+    Raises: RunError when it is none, is not done, or the set-up changed since.
+    """
+    found = SyncRun.objects.filter(pk=run_id).first()
+    run = found.parent if found is not None and found.parent else found
+    if run is None:
+        raise RunError(Code.CHANGED_SINCE_PLAN, f"There is no run {run_id}.")
+    if not run.dry_run or run.status not in (Status.SUCCEEDED, Status.PARTIAL):
+        raise RunError(
+            Code.CHANGED_SINCE_PLAN, f"Run {run_id} is not a finished dry run."
+        )
+    if run.applied_by.exists():
+        raise RunError(Code.CHANGED_SINCE_PLAN, f"Run {run_id} was applied already.")
+    for child in run.children.select_related("sync"):
+        if child.sync is None or child.sync.revision != child.revision:
+            raise RunError(
+                Code.CHANGED_SINCE_PLAN,
+                f"The set-up changed since run {run_id} was planned.",
+            )
+    return run
+
+
+def execute(
+    run: SyncRun,
+    *,
+    progress: Progress | None = None,
+    deadline: float | None = None,
+) -> SyncRun:
+    """Do a run here and now; its row says how it went.
+
+    Raises: SliceOver when `deadline` (monotonic seconds) passed and there is more to do.
+    """
+    if run.status not in (Status.QUEUED, Status.RUNNING):
+        return run
+    run.status, run.started_at = Status.RUNNING, run.started_at or now()
+    run.heartbeat_at = now()
+    run.save(update_fields=["status", "started_at", "heartbeat_at"])
+    try:
+        for child in run.children.order_by("pk"):
+            if child.open:
+                _child(run, child, progress, deadline)
+    except SliceOver:
+        raise
+    except BaseException:
+        run.children.filter(status=Status.QUEUED).update(
+            status=Status.CANCELLED, finished_at=now()
+        )
+        _close(run)
+        raise
+    _close(run)
+    return run
+
+
+def _child(
+    run: SyncRun, child: SyncRun, progress: Progress | None, deadline: float | None
+) -> None:
+    run.refresh_from_db(fields=["cancel_requested"])
+    if run.cancel_requested:
+        child.status, child.finished_at = Status.CANCELLED, now()
+        child.save(update_fields=["status", "finished_at"])
+        return
+    if run.plan_id is not None and child.plan_id is None:
+        child.status, child.finished_at = Status.SUCCEEDED, now()
+        child.save(update_fields=["status", "finished_at"])
+        return
+    run_child(child, progress, deadline)
+
+
+def _close(run: SyncRun) -> None:
+    children = list(run.children.all())
+    ended = [c.status for c in children]
+    run.status = next((s for s in WORST_FIRST if s in ended), Status.SUCCEEDED)
+    worst = next((c for c in children if c.status == run.status and c.error_code), None)
+    if worst is not None:
+        run.error_code, run.error_text = worst.error_code, worst.error_text
+    run.finished_at = now()
+    run.save(update_fields=["status", "error_code", "error_text", "finished_at"])
+
+
+def enqueue(run: SyncRun) -> None:
+    """Hand a run to the task cluster once this transaction is committed."""
+    transaction.on_commit(
+        partial(async_task, "syncs.tasks.run_sync", run.pk, task_name=f"run {run.pk}")
+    )
+
+
+def cancel(run: SyncRun) -> None:
+    """Ask a run to stop at the next place where nothing is half done."""
+    SyncRun.objects.filter(pk=run.pk).update(cancel_requested=True)
+    run.children.update(cancel_requested=True)
+    run.children.filter(status=Status.QUEUED).update(
+        status=Status.CANCELLED, finished_at=now()
+    )
+
+
+def pause(sync: ObjectSync) -> None:
+    """Start no scheduled runs of a sync any more."""
+    ObjectSync.objects.filter(pk=sync.pk).update(paused=True)
+
+
+def resume(sync: ObjectSync) -> None:
+    """Start scheduled runs again, the next at once."""
+    ObjectSync.objects.filter(pk=sync.pk).update(paused=False, due_at=now())
+
+
+def applicable(run: SyncRun) -> bool:
+    """Whether a run is a preview whose plan can still be applied."""
+    try:
+        plan_run(run.pk)
+    except RunError:
+        return False
+    return any(
+        child.changes.filter(outcome=ChangeOutcome.PLANNED).exists()
+        for child in run.children.all()
+    )
+
+

@@ -1,0 +1,82 @@
+"""The record stage: fields three-way, and creates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import Count
+
+from syncs.models import Change, RecordLink
+from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.planning import RecordPlanner
+from syncs.run.session import Session
+from syncs.run.unknown import resolve_records
+from syncs.run.writes import RecordWriter
+from syncs.run.stage import Chunk, Inline
+
+WORK = {ChangeKind.CREATE: "created", ChangeKind.UPDATE: "updated", ChangeKind.ARCHIVE: "archived"}
+
+
+class RecordStage:
+    """Creates and updates records."""
+
+    name = "records"
+
+    def targets(self, sync_ids: Sequence[int]) -> Mapping[int, set[int]]:
+        return {}
+
+    def prepare(self, session: Session) -> None:
+        """Nothing: a session knows its own fields."""
+
+    def read(self, chunk: Chunk) -> None:
+        """Nothing: the record links hold what was read."""
+
+    def plan(self, chunk: Chunk) -> None:
+        RecordPlanner(chunk).plan()
+
+    def inline(self, session: Session, creates: Sequence[Change]) -> Mapping[int, Inline]:
+        return {}
+
+    def created(self, session: Session, creates: Sequence[Change]) -> None:
+        """Nothing more: the writer has settled them."""
+
+    def apply(self, session: Session) -> None:
+        RecordWriter(session).apply()
+
+    def resolve(self, session: Session) -> None:
+        resolve_records(session)
+
+    def absorbed(self, links: Mapping[int, int]) -> None:
+        """Nothing: what hangs on a record link here moves with it."""
+
+    def released(self, link_id: int) -> None:
+        """Nothing: the link row itself was untied."""
+
+    def work(self, session: Session) -> None:
+        planned = (
+            Change.objects.filter(run=session.run, outcome=ChangeOutcome.PLANNED)
+            .filter(kind__in=list(WORK))
+            .values_list("kind", "side")
+            .annotate(count=Count("pk"))
+            .order_by()
+        )
+        for kind, side, count in planned:
+            session.tally.add(WORK[ChangeKind(kind)], side, count)
+
+    def totals(self, session: Session) -> Mapping[str, Any]:
+        links = RecordLink.objects.filter(sync=session.sync)
+        states = dict(
+            links.values_list("state").annotate(count=Count("pk")).order_by()
+        )
+        paired = links.filter(hubspot_id__isnull=False, app_id__isnull=False)
+        return {
+            "matched": paired.count(),
+            "in_sync": states.get(RecordState.IN_SYNC, 0),
+            "excluded": states.get(RecordState.EXCLUDED, 0),
+            "failing": states.get(RecordState.FAILING, 0)
+            + states.get(RecordState.UNCERTAIN, 0),
+            "waiting": states.get(RecordState.WAITING, 0),
+            "awaiting": {"deletes": 0, "conflicts": 0},
+            "held": 0,
+        }

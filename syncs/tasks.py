@@ -1,0 +1,88 @@
+"""What the task cluster runs. Ids in, safe to repeat: the rows say what is to be done."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models import Q
+
+from syncs import services
+from syncs.models import Change, LogEntry, ObjectSync, SyncRun
+from syncs.models.choices import OPEN_STATUSES, Trigger
+from syncs.run.child import close_abandoned
+from syncs.run.session import SliceOver, now
+
+SLICE_S = 200  # well under the queue's time-out
+PRUNED_AT_ONCE = 5000  # rows
+
+
+def run_sync(run_id: int) -> str:
+    """Do one slice of a run; a run that is over, or at work elsewhere, is left alone."""
+    run = SyncRun.objects.filter(pk=run_id, parent=None).first()
+    if run is None or not run.open or _at_work(run):
+        return "nothing to do"
+    try:
+        services.execute(run, deadline=time.monotonic() + SLICE_S)
+    except SliceOver:
+        services.enqueue(run)
+        return "goes on in the next slice"
+    return str(run.status)
+
+
+def _at_work(run: SyncRun) -> bool:
+    """Whether another worker is busy with this very run: the task came twice."""
+    syncs = ObjectSync.objects.filter(
+        lease_run_id__in=run.children.values("pk"), lease_until__gt=now()
+    )
+    return syncs.exists()
+
+
+def tick() -> str:
+    """Each minute: close what died, start what is due, prune what is old."""
+    closed = close_abandoned()
+    started = start_due()
+    pruned = prune()
+    return f"closed {closed}, started {started}, pruned {pruned}"
+
+
+def start_due() -> int:
+    """Start the syncs whose time has come, one run an app."""
+    due = (
+        ObjectSync.objects.filter(
+            enabled=True,
+            paused=False,
+            archived_at=None,
+            every_s__isnull=False,
+            app__paused=False,
+            app__archived_at=None,
+        )
+        .filter(Q(due_at__lte=now()) | Q(due_at=None, full_read_at__isnull=False))
+        .exclude(runs__status__in=OPEN_STATUSES)
+        .select_related("app")
+        .order_by("app_id", "position")
+    )
+    by_app: dict[int, list[ObjectSync]] = {}
+    for sync in due:
+        by_app.setdefault(sync.app_id, []).append(sync)
+    for syncs in by_app.values():
+        run = services.start(syncs=syncs, trigger=Trigger.SCHEDULE, sweep=False)
+        services.enqueue(run)
+    return len(by_app)
+
+
+def prune() -> int:
+    """Delete a bounded number of old log rows."""
+    before = now() - timedelta(days=settings.LOG_RETENTION_DAYS)
+    pruned = 0
+    for rows in (
+        Change.objects.filter(created_at__lt=before),
+        LogEntry.objects.filter(at__lt=before),
+        SyncRun.objects.filter(created_at__lt=before, finished_at__isnull=False),
+    ):
+        ids = list(rows.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
+        pruned += rows.model.objects.filter(pk__in=ids).delete()[0]
+    return pruned
+
+
