@@ -19,7 +19,7 @@ _PATTERNS = (
     re.compile(r"\b(pat)[A-Za-z0-9]{14}\.[0-9a-f]{16,}\b"),
     re.compile(r"\b(ntn_|secret_)[A-Za-z0-9]{16,}\b"),
     # The password of a URL: scheme://user:password@host. It may itself hold an "@".
-    re.compile(r"(\b[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s/]+(?=@)"),
+    re.compile(r"(\b[a-zA-Z][\w+.-]{0,30}://[^\s:/@]*:)[^\s/]+(?=@)"),
     # libpq's keyword form, JSON members and query parameters.
     re.compile(
         r"(?i)(\b(?:password|passwd|pgpassword|secret|client_secret|api_?key|api_?tokens?"

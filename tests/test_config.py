@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.management import get_commands, load_command_class
+from django.core.management import call_command, get_commands, load_command_class
 from django.db import DatabaseError, connection
 from django.test import Client, RequestFactory
 from django.utils import timezone
-from django_q.models import OrmQ, Task
+from django.utils.module_loading import import_string
+from django_q.models import OrmQ, Schedule, Task
 
 from associations.models import AssociationLink, AssociationMapping, LinkState
 from config import views
@@ -249,6 +250,16 @@ def test_a_database_that_does_not_answer_is_named(client: Client, monkeypatch):
     assert answer.status_code == 503
     assert answer.json()["problems"] == {"database": "does not answer"}
     assert "horse" not in answer.content.decode()
+
+
+@pytest.mark.django_db
+def test_migrating_schedules_the_tick_once():
+    Schedule.objects.all().delete()
+    for _ in range(2):
+        call_command("migrate", verbosity=0)
+    tick = Schedule.objects.get()
+    assert (tick.schedule_type, tick.minutes, tick.repeats) == ("I", 1, -1)
+    assert callable(import_string(tick.func))
 
 
 # --- Metrics
