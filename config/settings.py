@@ -138,14 +138,17 @@ WHITENOISE_AUTOREFRESH = DEBUG
 
 def _database() -> dict[str, Any]:
     """Read DATABASE_URL and add what each engine needs to serve several processes."""
-    database: dict[str, Any] = env.db_url(
-        "DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'crosslink.sqlite3'}"
-    )
+    url = env.str("DATABASE_URL", default="")
+    url = url or f"sqlite:///{VAR_DIR / 'crosslink.sqlite3'}"
+    # Asked before it is parsed: the parser's own complaint shows the password.
+    if url.partition("://")[0] not in ("sqlite", "postgres", "postgresql"):
+        raise ImproperlyConfigured("DATABASE_URL must be sqlite:/// or postgres://.")
+    database: dict[str, Any] = env.db_url_config(url)
     options = database.setdefault("OPTIONS", {})
     if database["ENGINE"] == "django.db.backends.postgresql":
         database |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
         options.setdefault("connect_timeout", 10)
-    elif database["ENGINE"] == "django.db.backends.sqlite3":
+    else:
         database |= {
             "NAME": str(BASE_DIR / database["NAME"]),
             "CONN_MAX_AGE": 600,
@@ -159,8 +162,6 @@ def _database() -> dict[str, Any]:
             "timeout": 20,  # seconds
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
-    else:
-        raise ImproperlyConfigured("DATABASE_URL must be sqlite:/// or postgres://.")
     return database
 
 

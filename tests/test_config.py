@@ -119,6 +119,12 @@ def test_a_bad_encryption_key_is_not_printed(tmp_path):
     assert "k" * 40 not in answer.stderr
 
 
+def test_a_mistyped_database_url_does_not_print_its_password(tmp_path):
+    answer = run_with(tmp_path, "", DATABASE_URL="postgress://ada:h0rse@db/crm")
+    assert "DATABASE_URL must be" in answer.stderr
+    assert "h0rse" not in answer.stderr
+
+
 def test_a_first_run_makes_its_secrets_and_keeps_them(tmp_path):
     code = "print(settings.SECRET_KEY, settings.ENCRYPTION_KEYS)"
     first, second = run_with(tmp_path, code), run_with(tmp_path, code)
