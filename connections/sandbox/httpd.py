@@ -1,0 +1,204 @@
+"""HTTP/1.1 for the fake systems: connections kept alive, latency, faults.
+
+Source: https://docs.python.org/3/library/http.server.html
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal
+
+from connections.sandbox.faults import Fault, Faults
+from connections.sandbox.traffic import Seen, Traffic
+from connections.sandbox.wire import Answer, App, Request
+
+logger = logging.getLogger(__name__)
+CONTROL = "/_sandbox/"
+MAX_BODY = 64 * 1024 * 1024  # bytes
+Phase = Literal["before", "after"]
+Hook = Callable[[Phase, int, Request], None]
+Control = Callable[[Request], Answer]
+
+
+class Dropped(Exception):
+    """The connection closes without an answer."""
+
+
+class Gate:
+    """What stands between the socket and the fake: counting, latency, faults.
+
+    `hook`, if set, is called in the server's thread before and after the effect of
+    every call, with the call's number: a test may kill its client there.
+    """
+
+    def __init__(
+        self, app: App, faults: Faults, *, latency_ms: float, unexpected: Answer
+    ) -> None:
+        self.app = app
+        self.faults = faults
+        self.traffic = Traffic()
+        self.latency_ms = latency_ms
+        self.hook: Hook | None = None
+        self.stopping = threading.Event()
+        self._unexpected = unexpected
+
+    def handle(self, request: Request) -> Answer:
+        """Answer a request, or hurt the client as a fault says.
+
+        Raises: Dropped.
+        """
+        number = self.traffic.next()
+        fault = self.faults.strike(request.method, request.path)
+        status = 0
+        try:
+            self._notify("before", number, request)
+            if self.latency_ms:
+                self.stopping.wait(self.latency_ms / 1000)
+            if fault is not None and fault.when == "before":
+                answer = self._hurt(fault, Answer(200, b""))
+            else:
+                answer = self._effect(request)
+                self._notify("after", number, request)
+                if fault is not None:
+                    answer = self._hurt(fault, answer)
+            status = answer.status
+            return answer
+        finally:
+            family = request.family or f"{request.method} unanswered"
+            spec = fault.spec if fault else ""
+            seen = Seen(number, request.method, request.path, family, status, spec)
+            self.traffic.add(seen)
+
+    def _effect(self, request: Request) -> Answer:
+        try:
+            return self.app.answer(request)
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            return self._unexpected
+
+    def _notify(self, phase: Phase, number: int, request: Request) -> None:
+        if self.hook is not None:
+            self.hook(phase, number, request)
+
+    def _hurt(self, fault: Fault, answer: Answer) -> Answer:
+        if fault.kind == "drop":
+            raise Dropped
+        if fault.kind == "timeout":
+            self.stopping.wait(fault.amount)
+            raise Dropped
+        if fault.kind == "garbage":
+            return Answer(200, b"<html>upstream said hello</html>", answer.headers)
+        if fault.kind == "truncate":
+            return _truncated(answer, int(fault.amount))
+        body = {
+            "status": "error",
+            "message": f"Fault on demand: {fault.spec}",
+            "category": "INVALID_AUTHENTICATION" if fault.amount == 401 else "FAULT",
+            "correlationId": "00000000-0000-0000-0000-000000000000",
+        }
+        return Answer.json(int(fault.amount), body, answer.headers)
+
+
+def _truncated(answer: Answer, most: int) -> Answer:
+    """Return a list answer that lost its end, as a broken proxy would have it."""
+    try:
+        body: Any = json.loads(answer.body)
+    except ValueError:
+        return answer
+    if not isinstance(body, dict) or "results" not in body:
+        return answer
+    body["results"] = body["results"][:most]
+    for lost in ("paging", "errors", "numErrors"):
+        body.pop(lost, None)
+    return Answer.json(200, body, answer.headers)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # without it small answers wait 40 ms
+    wbufsize = -1  # head and body leave together
+    timeout = 300  # seconds that a connection may idle
+    server: Server
+
+    def _answer(self) -> None:
+        path, _, query = self.path.partition("?")
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > MAX_BODY:
+            self.close_connection = True
+            self._send(Answer(413, b""))
+            return
+        body = self.rfile.read(length) if length else b""
+        request = Request(self.command, path, query, self.headers, body)
+        try:
+            if path.startswith(CONTROL):
+                answer = self.server.control(request)
+            else:
+                answer = self.server.gate.handle(request)
+        except Dropped:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return
+        self._send(answer)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if answer.body:
+            self.send_header("Content-Type", "application/json;charset=utf-8")
+        if answer.status != 204:
+            self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+        self.wfile.flush()
+
+    def handle(self) -> None:
+        """Serve until the client or the server closes; a broken pipe is no news."""
+        self.server.connections.add(self.connection)
+        try:
+            super().handle()
+        except OSError:
+            logger.debug("a client went away", exc_info=True)
+        finally:
+            self.server.connections.discard(self.connection)
+
+    def finish(self) -> None:
+        """Flush what is left, if anyone still listens."""
+        try:
+            super().finish()
+        except OSError:
+            logger.debug("a client went away before its answer", exc_info=True)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: the calls are in the traffic."""
+
+
+class Server(ThreadingHTTPServer):
+    """A loopback server whose threads end with it."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, port: int, gate: Gate, control: Control) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.gate = gate
+        self.control = control
+        self.connections: set[socket.socket] = set()
+
+    def hang_up(self) -> None:
+        """Close every open connection."""
+        for connection in list(self.connections):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                logger.debug("closed already", exc_info=True)

@@ -1,0 +1,3 @@
+"""A fake HubSpot account: CRM objects, associations, schemas, limits."""
+
+from __future__ import annotations

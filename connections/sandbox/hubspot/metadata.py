@@ -1,0 +1,135 @@
+"""Endpoints about the account itself: details, usage, owners, pipelines.
+
+Source: https://developers.hubspot.com/docs/api-reference/latest/account/account-information
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from connections.sandbox.clock import iso
+from connections.sandbox.hubspot.account import Account, Call, Reply
+from connections.sandbox.hubspot.errors import not_found
+from connections.sandbox.hubspot.fields import DEAL_STAGES
+from connections.sandbox.hubspot.kinds import DEALS, TICKETS, Kind
+
+Json = dict[str, Any]
+SINCE = "2024-01-01T00:00:00.000Z"
+
+
+def details(call: Call) -> Reply:
+    """GET /account-info/{v}/details."""
+    return Reply(
+        200,
+        {
+            "portalId": call.account.portal,
+            "accountType": "STANDARD",
+            "timeZone": "UTC",
+            "utcOffset": "+00:00",
+            "utcOffsetMilliseconds": 0,
+            "companyCurrency": "EUR",
+            "additionalCurrencies": [],
+            "uiDomain": "app.hubspot.com",
+            "dataHostingLocation": "eu1",
+        },
+    )
+
+
+def keep_owner(account: Account, number: int, email: str, first: str, last: str) -> str:
+    """Add an owner and return their id."""
+    owner_id = str(70_000_000 + number)
+    owner = {
+        "id": owner_id,
+        "email": email,
+        "firstName": first,
+        "lastName": last,
+        "userId": 90_000 + number,
+        "userIdIncludingInactive": 90_000 + number,
+        "type": "PERSON",
+        "archived": False,
+        "teams": [],
+        "createdAt": SINCE,
+        "updatedAt": iso(account.clock.now_ms()),
+    }
+    account.store.keep("owner", owner_id, owner)
+    account.catalogue.forget()
+    return owner_id
+
+
+def owners(call: Call) -> Reply:
+    """GET …/owners."""
+    call.need_one_of({"crm.objects.owners.read"})
+    limit = call.number("limit", 100, 500) or 100
+    after = call.query.get("after", "")
+    found = [] if call.flag("archived") else call.account.store.documents("owner")
+    rows = [
+        row
+        for key, row in sorted(dict(found).items())
+        if key > after and row["email"] == call.query.get("email", row["email"])
+    ]
+    body: Json = {"results": rows[:limit]}
+    if len(rows) > limit:
+        body["paging"] = {"next": {"after": rows[limit - 1]["id"]}}
+    return Reply(200, body)
+
+
+def owner(call: Call, name: str) -> Reply:
+    """GET …/owners/{ownerId}."""
+    call.need_one_of({"crm.objects.owners.read"})
+    part = "userId" if call.query.get("idProperty") == "userId" else "id"
+    for row in call.account.store.documents("owner").values():
+        if str(row[part]) == name:
+            return Reply(200, row)
+    raise not_found(f"No owner {name}")
+
+
+def _stage(stage: str, order: int) -> Json:
+    closed = stage in ("closedwon", "closedlost", "4")
+    return {
+        "id": stage,
+        "label": stage.capitalize(),
+        "displayOrder": order,
+        "metadata": {"isClosed": str(closed).lower()},
+        "archived": False,
+        "createdAt": SINCE,
+        "updatedAt": SINCE,
+    }
+
+
+def pipelines(call: Call, kind: Kind) -> Reply:
+    """GET …/pipelines/{T}."""
+    call.need(kind, "read")
+    stages = {DEALS: DEAL_STAGES, TICKETS: ("1", "2", "3", "4")}.get(kind.type_id, ())
+    if not stages:
+        return Reply(200, {"results": []})
+    pipeline: Json = {
+        "id": "default" if kind.type_id == DEALS else "0",
+        "label": "Sales" if kind.type_id == DEALS else "Support",
+        "displayOrder": 0,
+        "stages": [_stage(stage, order) for order, stage in enumerate(stages)],
+        "archived": False,
+        "createdAt": SINCE,
+        "updatedAt": SINCE,
+    }
+    return Reply(200, {"results": [pipeline]})
+
+
+def pipeline(call: Call, kind: Kind, name: str) -> Reply:
+    """GET …/pipelines/{T}/{id}."""
+    found = (pipelines(call, kind).body or {})["results"]
+    for row in found:
+        if row["id"] == name:
+            return Reply(200, row)
+    raise not_found(f"No pipeline {name}")
+
+
+def enablement(call: Call) -> Reply:
+    """GET …/object-library/{v}/enablement."""
+    kinds = {kind.type_id for kind in call.account.catalogue.kinds().values()}
+    return Reply(200, {"enablementByObjectTypeId": dict.fromkeys(sorted(kinds), True)})
+
+
+def usage(call: Call) -> Reply:
+    """GET /account-info/{v}/api-usage/daily/private-apps."""
+    used = call.account.budgets.usage(call.token.name)
+    return Reply(200, {"results": [used]})
