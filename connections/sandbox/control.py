@@ -2,20 +2,20 @@
 
 Tests in the same process call `Control`; others use `/_sandbox/NAME` over HTTP:
 GET state · counts · calls · writes · switches · faults · limits; POST counts (reset) ·
-switches · faults · limits · clock · latency · restore · reset, each with a JSON object.
+switches · faults · limits · clock · latency · restore · settle · reset, each with a JSON object.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from connections.sandbox.faults import BadFault
+from connections.sandbox.httpd import Gate, Hook
 from connections.sandbox.hubspot.app import HubSpot
 from connections.sandbox.hubspot.errors import ApiError
 from connections.sandbox.hubspot.switches import TABLE, BadSwitch, Value
-from connections.sandbox.httpd import Gate, Hook
 from connections.sandbox.wire import Answer, Request
 
 Json = dict[str, Any]
@@ -156,46 +156,43 @@ class Control:
     def answer(self, request: Request) -> Answer:
         """Answer a request to the control plane."""
         name = request.path.rpartition("/")[2]
-        act = self._acts().get((request.method, name))
-        if act is None:
-            known = " ".join(sorted(f"{m} {n}" for m, n in self._acts()))
-            return Answer.json(404, {"message": f"no such lever; known: {known}"})
+        gauge, lever = self._gauges().get(name), self._levers().get(name)
         try:
-            body = json.loads(request.body) if request.body else {}
-            return Answer.json(200, act(body))
+            if request.method == "GET" and gauge is not None:
+                return Answer.json(200, gauge())
+            if request.method == "POST" and lever is not None:
+                lever(json.loads(request.body) if request.body else {})
+                return Answer.json(200, {"status": "done"})
         except ApiError as error:
             return Answer.json(error.status, error.body())
         except (BadFault, BadSwitch, ValueError, TypeError, KeyError) as error:
             return Answer.json(400, {"message": str(error)})
+        known = f"GET {' '.join(self._gauges())}; POST {' '.join(self._levers())}"
+        return Answer.json(404, {"message": f"no such lever; known: {known}"})
 
-    def _acts(self) -> dict[tuple[str, str], Callable[[Json], object]]:
+    def _gauges(self) -> dict[str, Callable[[], object]]:
         return {
-            ("GET", "state"): lambda _: self._state(),
-            ("GET", "counts"): lambda _: self.counts(),
-            ("GET", "calls"): lambda _: self.calls(),
-            ("GET", "writes"): lambda _: self.writes(),
-            ("GET", "switches"): lambda _: self.switches(),
-            ("GET", "faults"): lambda _: self.faults(),
-            ("GET", "limits"): lambda _: self.limits(),
-            ("POST", "counts"): lambda _: self._done(self.reset_counts()),
-            ("POST", "switches"): lambda body: self._done(self.set_switches(**body)),
-            ("POST", "faults"): lambda body: self._done(self.set_faults(*_specs(body))),
-            ("POST", "limits"): lambda body: self._done(self.set_limits(**body)),
-            ("POST", "clock"): lambda body: self._done(
-                self.set_clock(float(body["offset_s"]))
-            ),
-            ("POST", "latency"): lambda body: self._done(
-                self.set_latency(float(body["ms"]))
-            ),
-            ("POST", "restore"): lambda body: self._done(
-                self.restore(body["type"], body["id"])
-            ),
-            ("POST", "settle"): lambda _: self._done(self.settle()),
-            ("POST", "reset"): lambda _: self._done(self.reset()),
+            "state": self._state,
+            "counts": self.counts,
+            "calls": self.calls,
+            "writes": self.writes,
+            "switches": self.switches,
+            "faults": self.faults,
+            "limits": self.limits,
         }
 
-    def _done(self, _nothing: None) -> Mapping[str, str]:
-        return {"status": "done"}
+    def _levers(self) -> dict[str, Callable[[Json], None]]:
+        return {
+            "counts": lambda _: self.reset_counts(),
+            "switches": lambda body: self.set_switches(**body),
+            "faults": lambda body: self.set_faults(*_specs(body)),
+            "limits": lambda body: self.set_limits(**body),
+            "clock": lambda body: self.set_clock(float(body["offset_s"])),
+            "latency": lambda body: self.set_latency(float(body["ms"])),
+            "restore": lambda body: self.restore(body["type"], body["id"]),
+            "settle": lambda _: self.settle(),
+            "reset": lambda _: self.reset(),
+        }
 
     def _state(self) -> Json:
         account = self.hubspot.main

@@ -135,7 +135,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send(Answer(413, b""))
             return
         body = self.rfile.read(length) if length else b""
-        request = Request(self.command, path, query, self.headers, body)
+        headers = {name.title(): value for name, value in self.headers.items()}
+        request = Request(self.command, path, query, headers, body)
         try:
             if path.startswith(CONTROL):
                 answer = self.server.control(request)

@@ -91,8 +91,8 @@ class Account:
     def _primary_company(self, contact: Record) -> str | None:
         company = self.catalogue.kind(COMPANIES)
         primary = self.types.primary(contact.kind, company)
-        for far, *key in self.links.of(contact.kind, contact.id, company, 0):
-            if primary and tuple(key) == primary.key:
+        for far, key in self.links.of(contact.kind, contact.id, company, 0):
+            if primary and key == primary.key:
                 return str(far)
         return None
 

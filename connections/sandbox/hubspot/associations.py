@@ -52,11 +52,11 @@ def _page(
     kind, other = kinds
     types = call.account.types.between(kind, other)
     found: dict[int, list[Json]] = {}
-    for far, *key in call.account.links.of(kind, record_id, other, after):
+    for far, key in call.account.links.of(kind, record_id, other, after):
         if far not in found and len(found) == limit:
             last = str(next(reversed(found)))
             return _targets(call, found), last
-        link_type = types[(key[0], key[1])]
+        link_type = types[key]
         found.setdefault(far, []).append(
             {
                 "category": link_type.category,

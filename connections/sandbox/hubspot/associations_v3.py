@@ -40,9 +40,9 @@ def _links(call: Call, kind: Kind, record_id: int, other: Kind) -> list[Json]:
     primary = call.account.types.primary(kind, other)
     only = primary.key if primary and other.type_id == COMPANIES else None
     return [
-        {"id": str(far), "type": types[(key[0], key[1])].name}
-        for far, *key in call.account.links.of(kind, record_id, other, 0)
-        if only in (None, tuple(key))
+        {"id": str(far), "type": types[key].name}
+        for far, key in call.account.links.of(kind, record_id, other, 0)
+        if only in (None, key)
     ]
 
 

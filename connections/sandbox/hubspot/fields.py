@@ -181,7 +181,7 @@ def standard_properties(kind: Kind) -> dict[str, Json]:
         ("hs_merged_object_ids", "string", "text", ()),
         *STANDARD.get(kind.type_id, []),
     ]
-    found = {name: definition(name, *rest) for name, *rest in rows}
+    found = {row[0]: definition(*row) for row in rows}
     found["hubspot_owner_id"] = definition(
         "hubspot_owner_id", "enumeration", "select"
     ) | {"externalOptions": True, "referencedObjectType": "OWNER"}

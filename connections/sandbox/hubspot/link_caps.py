@@ -50,7 +50,7 @@ class LinkCaps:
     def most(self, ends: tuple[str, str], key: Key) -> int | None:
         """Return the cap that admins set, if any."""
         found = self.configured().get(_key(ends, key))
-        return found and int(found["max"])
+        return None if found is None else int(found["max"])
 
     def check(self, ids: Ids, key: Key, *, plain: bool) -> None:
         """Refuse one more link of a type if the record has as many as it may.

@@ -79,8 +79,8 @@ class Links:
 
     def of(
         self, kind: Kind, record_id: int, to_kind: Kind, after: int
-    ) -> Iterator[tuple[int, str, int]]:
-        """Yield (far id, category, type id) of a record's links past an id, in order.
+    ) -> Iterator[tuple[int, Key]]:
+        """Yield (far id, (category, type id)) of a record's links past an id, in order.
 
         Links of archived records stay out, at either end, unless a switch shows them.
         """
@@ -92,7 +92,8 @@ class Links:
         if self._switches["archive_hides_links"]:
             sql += " AND r.archived IS NULL"
         ends = (kind.type_id, record_id, to_kind.type_id, after)
-        yield from self._store.run(f"{sql} ORDER BY l.to_id", *ends)
+        for far, category, type_id in self._store.run(f"{sql} ORDER BY l.to_id", *ends):
+            yield far, (category, type_id)
 
     # Writing
 

@@ -61,10 +61,10 @@ def owners(call: Call) -> Reply:
     call.need_one_of({"crm.objects.owners.read"})
     limit = call.number("limit", 100, 500) or 100
     after = call.query.get("after", "")
-    found = [] if call.flag("archived") else call.account.store.documents("owner")
+    found = {} if call.flag("archived") else call.account.store.documents("owner")
     rows = [
         row
-        for key, row in sorted(dict(found).items())
+        for key, row in sorted(found.items())
         if key > after and row["email"] == call.query.get("email", row["email"])
     ]
     body: Json = {"results": rows[:limit]}

@@ -108,14 +108,14 @@ def inline_links(call: Call, record: Record, other: Kind, after: int = 0) -> Jso
     types = call.account.types.between(record.kind, other)
     results: list[Json] = []
     seen: set[int] = set()
-    for far, *key in call.account.links.of(record.kind, record.id, other, after):
+    for far, key in call.account.links.of(record.kind, record.id, other, after):
         if far not in seen and len(seen) == INLINE_LINKS:
             last = str(max(seen))
             link = "https://api.hubapi.com/crm/objects"
             paging = {"next": {"after": last, "link": f"{link}?after={last}"}}
             return {"results": results, "paging": paging}
         seen.add(far)
-        results.append({"id": str(far), "type": types[(key[0], key[1])].name})
+        results.append({"id": str(far), "type": types[key].name})
     return {"results": results}
 
 

@@ -93,7 +93,7 @@ class Records:
             name,
             value.strip().lower() if name == "email" else value,
         )
-        return row and int(row[0])
+        return None if row is None else int(row[0])
 
     # Writing
 

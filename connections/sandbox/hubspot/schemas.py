@@ -47,7 +47,7 @@ def _shown(account: Account, type_id: str) -> Json:
     if schema is None:
         raise not_found(f"No custom object {type_id}")
     kind = account.catalogue.kind(type_id)
-    links = []
+    links: list[LinkType] = []
     for word in set(account.catalogue.kinds().values()):
         for ends in ((kind, word), (word, kind)):
             links += account.types.between(*ends).values()

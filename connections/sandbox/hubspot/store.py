@@ -180,7 +180,7 @@ def dump(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-def fold(text: object) -> object:
+def fold(text: Any) -> Any:
     """Return text without case, for SQL."""
     return text.casefold() if isinstance(text, str) else text
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -147,7 +147,7 @@ def _date(text: str) -> str:
                 raise Refusal("INVALID_DATE", f"{text} is not at midnight UTC.")
             return iso(int(text))[:10]
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return datetime.strptime(text, "%Y-%m-%d").date().isoformat()
+            return date.fromisoformat(text).isoformat()
         moment = _moment(text)
     except (ValueError, OverflowError, OSError):
         raise Refusal("INVALID_DATE", f"{text} was not a valid date.") from None
