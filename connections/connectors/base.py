@@ -93,7 +93,11 @@ class LimitError(TransientError):
     code = Code.RATE_LIMITED
 
     def __init__(
-        self, message: str, *, code: Code | None = None, retry_at: datetime | None = None
+        self,
+        message: str,
+        *,
+        code: Code | None = None,
+        retry_at: datetime | None = None,
     ) -> None:
         super().__init__(message, code=code)
         self.retry_at = retry_at

@@ -1,0 +1,341 @@
+"""The one door out: every HTTP call of every connector goes through it.
+
+It waits for the budget, proves the right to write, counts, sends, bounds what comes
+back, and decides what may be sent again. What differs between systems (how they say
+"slow down" or "not you") is a `Dialect`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from itertools import count
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from connections.catalogue import Code
+from connections.connectors.base import (
+    ConnectorError,
+    Context,
+    LimitError,
+    SetupError,
+    TransientError,
+    UncertainError,
+)
+from connections.connectors.dialect import Answer, Dialect, Pause, retry_after
+from connections.connectors.failures import Failure, classify
+from connections.connectors.peers import AddressRefused, PublicOnly
+from connections.redaction import redact
+
+CONNECT_TIMEOUT_S = 10.0
+MAX_ANSWER_BYTES = 50_000_000
+MAX_WAIT_S = 120.0  # of all pauses of one call together
+TRIES = 5  # of a call that reached the system
+TRIES_UNREACHED = 3  # of one that did not
+FIRST_PAUSE_S = 0.5  # doubled at each try, and jittered
+LOCK_PAUSE_S = 2.0  # a 423 lasts this long
+USER_AGENT = "Crosslink/1.0"
+
+LOCKED, TOO_MANY, MOVING = 423, 429, 477
+TIMED_OUT = 408
+
+
+class Safety(Enum):
+    """What sending a call twice would do."""
+
+    READ = "read"
+    REPEATABLE = "repeatable"  # a write that a second time changes nothing more
+    ONCE = "once"  # a create
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    query: Mapping[str, str] | None
+    body: bytes | None
+    bucket: str
+    safety: Safety
+
+
+class _Trouble(Exception):
+    """One try that failed: `reached` if it may have taken effect nevertheless."""
+
+    def __init__(
+        self,
+        error: ConnectorError,
+        *,
+        reached: bool,
+        tries: int = TRIES,
+        pause_s: float | None = None,
+    ) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.reached = reached
+        self.tries = tries
+        self.pause_s = pause_s
+
+
+class Door:
+    """Calls to one system with one credential; safe to use from several threads.
+
+    Args: base_url, scheme, host and perhaps a path prefix; headers, sent with every
+        call (the credential is one of them); context, the caller's budget, meter and
+        right to write; dialect, the system's own wording; sleep, how pauses are spent.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        context: Context,
+        *,
+        dialect: Dialect | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base = base_url.rstrip("/")
+        self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+        self._headers |= headers
+        self._context = context
+        self._dialect = dialect or Dialect()
+        self._sleep = sleep
+        self._idle: list[requests.Session] = []
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Close every kept connection."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for session in idle:
+            session.close()
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        bucket: str = "general",
+        safety: Safety = Safety.READ,
+    ) -> Answer:
+        """Make one call, again where that is safe.
+
+        Args: body, anything JSON can hold; bucket, the budget it is taken from; safety,
+            what a repetition would do.
+        Returns: any 2xx answer, or a 4xx that refuses what this one call held.
+        Raises: AuthError, ScopeError, SetupError; LimitError, TransientError once
+            pauses and tries are spent; UncertainError for a write that may have taken
+            effect.
+        """
+        raw = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        call = _Call(method, path, query, raw, bucket, safety)
+        self._check_scheme()
+        doubt, waited = False, 0.0
+        for attempt in count(1):
+            try:
+                return self._once(call, attempt)
+            except _Trouble as trouble:
+                doubt = doubt or trouble.reached
+                pause = trouble.pause_s
+                if pause is None:
+                    pause = FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1)
+                waited += pause
+                unsafe = safety is Safety.ONCE and trouble.reached
+                if unsafe or attempt >= trouble.tries or waited > MAX_WAIT_S:
+                    raise self._final(trouble.error, doubt, safety) from trouble
+                self._sleep(pause)
+        raise AssertionError("unreachable")
+
+    @staticmethod
+    def _final(error: ConnectorError, doubt: bool, safety: Safety) -> ConnectorError:
+        if doubt and safety is not Safety.READ:
+            return UncertainError(
+                f"A write was sent and its effect is not known: {error.message}",
+                correlation_id=error.correlation_id,
+            )
+        return error
+
+    def _check_scheme(self) -> None:
+        scheme = urlsplit(self._base).scheme
+        if scheme != "https" and not (
+            scheme == "http" and self._context.allow_private_hosts
+        ):
+            raise SetupError(
+                f"The address {redact(self._base)} must begin with https://.",
+                code=Code.UNAVAILABLE,
+            )
+
+    # One try ---------------------------------------------------------------------------
+
+    def _once(self, call: _Call, attempt: int) -> Answer:
+        try:
+            self._context.budget.acquire(call.bucket)
+        except LimitError as exc:
+            raise _Trouble(exc, reached=False, tries=0) from exc
+        if call.safety is not Safety.READ:
+            self._context.before_write()
+        self._context.meter.count()
+        status, headers, content = self._exchange(call)
+        answer = Answer(status, self._json(status, content), headers)
+        if pause := self._dialect.exhausted(answer):
+            self._penalise(call, pause)
+        self._judge(call, answer, attempt)
+        return answer
+
+    def _exchange(self, call: _Call) -> tuple[int, Mapping[str, str], bytes]:
+        headers = dict(self._headers)
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        session = self._take()
+        try:
+            with session.request(
+                call.method,
+                self._base + call.path,
+                params=call.query,
+                data=call.body,
+                headers=headers,
+                timeout=(CONNECT_TIMEOUT_S, self._context.timeout_s),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                content = self._read(response)
+                return response.status_code, response.headers, content
+        except AddressRefused as exc:
+            raise SetupError(
+                f"{exc}; only public addresses are allowed.", code=Code.UNAVAILABLE
+            ) from exc
+        except requests.RequestException as exc:
+            failure = classify(exc)
+            if failure is Failure.BAD_ADDRESS:
+                raise SetupError(
+                    f"{redact(self._base)} is not an address that can be called.",
+                    code=Code.UNAVAILABLE,
+                ) from exc
+            raise self._network_trouble(failure) from exc
+        finally:
+            self._give_back(session)
+
+    def _network_trouble(self, failure: Failure) -> _Trouble:
+        host = urlsplit(self._base).netloc.rpartition("@")[2]
+        return _Trouble(
+            TransientError(
+                f"{self._dialect.name} at {host}: {failure.value}.",
+                code=Code.TIMED_OUT if failure.timed_out else Code.UNAVAILABLE,
+            ),
+            reached=failure.reached,
+            tries=TRIES if failure.reached else TRIES_UNREACHED,
+        )
+
+    def _read(self, response: requests.Response) -> bytes:
+        """Read an answer that neither floods the memory nor drips for ever."""
+        until = time.monotonic() + 4 * self._context.timeout_s
+        chunks: list[bytes] = []
+        size = 0
+        for chunk in response.iter_content(65_536):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > MAX_ANSWER_BYTES:
+                raise requests.exceptions.ContentDecodingError("too large")
+            if time.monotonic() > until:
+                raise requests.exceptions.ReadTimeout("too slow")
+        return b"".join(chunks)
+
+    def _json(self, status: int, content: bytes) -> Any:
+        if not content and (status == 204 or status >= 300):
+            return {}
+        try:
+            body = json.loads(content)
+        except ValueError as exc:
+            if status >= 300:
+                return {"message": redact(content[:200].decode(errors="replace"))}
+            error = TransientError(f"{self._dialect.name} answered what is not JSON.")
+            raise _Trouble(error, reached=True) from exc
+        return body if isinstance(body, dict | list) else {"value": body}
+
+    # What an answer means --------------------------------------------------------------
+
+    def _judge(self, call: _Call, answer: Answer, attempt: int) -> None:
+        name, status = self._dialect.name, answer.status
+        refusal = self._dialect.refused(answer)
+        if refusal is not None:
+            raise refusal
+        if status == TOO_MANY:
+            raise self._slow_down(call, answer, attempt)
+        if status == LOCKED:
+            error: ConnectorError = TransientError(f"{name} has locked the records.")
+            wait = LOCK_PAUSE_S + random.uniform(0, LOCK_PAUSE_S) * attempt
+            raise _Trouble(error, reached=False, pause_s=wait)
+        if status == MOVING:
+            raise self._moving(call, answer)
+        if status >= 500 or status == TIMED_OUT:
+            error = TransientError(f"{name} answered with status {status}.")
+            pause = retry_after(answer.headers)
+            raise _Trouble(error, reached=True, pause_s=pause)
+        if 300 <= status < 400:
+            target = urlsplit(answer.headers.get("Location", "")).netloc or "elsewhere"
+            raise SetupError(
+                f"{name} answered with a redirect to {redact(target)}, which is not "
+                "followed: enter the final address.",
+                code=Code.UNAVAILABLE,
+            )
+
+    def _slow_down(self, call: _Call, answer: Answer, attempt: int) -> _Trouble:
+        pause = self._dialect.limit(answer, attempt)
+        asked = retry_after(answer.headers)
+        if asked is not None:
+            pause = Pause(asked, pause.daily)
+        self._penalise(call, pause)
+        until = datetime.now(UTC) + timedelta(seconds=pause.seconds)
+        if pause.daily:
+            text = f"{self._dialect.name}: the day's calls are used up."
+            spent = LimitError(text, code=Code.QUOTA_SPENT, retry_at=until)
+            return _Trouble(spent, reached=False, tries=0)
+        error = LimitError(
+            f"{self._dialect.name} asks for slower calls.", retry_at=until
+        )
+        jitter = random.uniform(0, 0.2)
+        return _Trouble(error, reached=False, pause_s=pause.seconds + jitter)
+
+    def _moving(self, call: _Call, answer: Answer) -> _Trouble:
+        """The account is being moved between regions: up to a day."""
+        seconds = retry_after(answer.headers) or 60.0
+        self._penalise(call, Pause(seconds, daily=True))
+        error = LimitError(
+            f"{self._dialect.name} is moving the account to another region.",
+            code=Code.UNAVAILABLE,
+            retry_at=datetime.now(UTC) + timedelta(seconds=seconds),
+        )
+        return _Trouble(error, reached=False, pause_s=seconds)
+
+    def _penalise(self, call: _Call, pause: Pause) -> None:
+        self._context.budget.penalise(call.bucket, pause.seconds, daily=pause.daily)
+
+    # Connections -----------------------------------------------------------------------
+
+    def _take(self) -> requests.Session:
+        """A session that no other thread uses meanwhile."""
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        session = requests.Session()
+        # Neither proxies, nor .netrc, which would replace our Authorization header.
+        session.trust_env = False
+        public = not self._context.allow_private_hosts
+        adapter = PublicOnly() if public else HTTPAdapter()
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, adapter)
+        return session
+
+    def _give_back(self, session: requests.Session) -> None:
+        with self._lock:
+            self._idle.append(session)
