@@ -1,0 +1,1 @@
+"""How a run treats links: look up, plan, write, read back."""

@@ -1,0 +1,156 @@
+"""A sync's association mappings, ready to plan with, by pair of HubSpot objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from associations.engine.links import MappingRule
+from associations.engine.types import plain_type
+from associations.models import AssociationMapping
+from associations.models import AssociationType as StoredType
+from connections import schemas
+from connections.catalogue import Code
+from connections.records import (
+    AssociationType,
+    AssociationTypeInfo,
+    ReferenceField,
+    Side,
+)
+from syncs.models import ObjectSync
+from syncs.models.choices import Direction
+from syncs.run.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """One association mapping of the sync at work."""
+
+    row: AssociationMapping
+    rule: MappingRule
+    field: ReferenceField
+    label: str
+
+    @property
+    def key(self) -> str:
+        return self.rule.key
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The mappings that share one pair of HubSpot objects and one target sync."""
+
+    from_object: str
+    to_object: str
+    to_sync: ObjectSync
+    plain: AssociationType
+    mappings: tuple[Mapped, ...]
+
+    @property
+    def rules(self) -> tuple[MappingRule, ...]:
+        return tuple(m.rule for m in self.mappings)
+
+    def mapped(self, key: str) -> Mapped:
+        return next(m for m in self.mappings if m.key == key)
+
+
+def discovered(
+    account_id: int, from_object: str, to_object: str
+) -> tuple[AssociationTypeInfo, ...]:
+    """The association types of one direction as last read from the account."""
+    rows = StoredType.objects.filter(
+        account=account_id, from_object=from_object, to_object=to_object
+    )
+    return tuple(
+        AssociationTypeInfo(
+            r.category, r.type_id, r.label or None, from_object, to_object
+        )
+        for r in rows
+    )
+
+
+def _narrowed(mapping: AssociationMapping, sync: ObjectSync) -> str:
+    return mapping.direction or sync.direction
+
+
+def load_pairs(session: Session) -> tuple[Pair, ...]:
+    """The sync's mappings that can work; what cannot is logged with its remedy."""
+    rows = AssociationMapping.objects.filter(sync=session.sync).select_related(
+        "to_sync__app"
+    )
+    grouped: dict[tuple[str, int], list[AssociationMapping]] = {}
+    for row in rows:
+        if not row.to_sync.enabled or row.to_sync.archived_at:
+            _say(
+                session,
+                Code.TARGET_NOT_SYNCED,
+                f"{row.app_field}: the sync {row.to_sync.name} that it points to is off.",
+            )
+        elif row.type_id is None:
+            _say(
+                session,
+                Code.TYPE_UNKNOWN,
+                f"{row.app_field}: its association type is not known in HubSpot.",
+            )
+        else:
+            target = schemas.load_object(
+                session.sync.app.hubspot, row.to_sync.hubspot_object
+            )
+            grouped.setdefault((target.id, row.to_sync_id), []).append(row)
+    return tuple(
+        _pair(session, to_object, rows) for (to_object, _), rows in grouped.items()
+    )
+
+
+def _say(session: Session, code: Code, text: str) -> None:
+    session.log(text, level="error", code=code)
+    session.tally.error(code, text)
+
+
+def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) -> Pair:
+    sync = session.sync
+    from_object = session.object(Side.HUBSPOT).id
+    known = discovered(sync.app.hubspot_id, from_object, to_object)
+    plain = plain_type(from_object, to_object, known)
+    mappings = []
+    for row in rows:
+        field = session.object(Side.APP).reference(row.app_field)
+        if field is None:
+            _say(
+                session,
+                Code.FIELD_MISSING,
+                f"{session.object(Side.APP).name} has no reference {row.app_field} any more.",
+            )
+            continue
+        type_ = AssociationType(row.category, row.type_id or 0)
+        kind = "default" if type_ == plain else _kind(row)
+        rule = MappingRule(
+            key=str(row.pk),
+            type=type_,
+            kind=kind,
+            many=field.many,
+            direction=_narrowed(row, sync),
+            conflict=row.conflict
+            or (sync.conflict if sync.conflict in ("hubspot", "app") else "hubspot"),
+            on_unlink=row.on_unlink,
+        )
+        mappings.append(Mapped(row, rule, field, _label(row, kind)))
+    return Pair(
+        from_object=from_object,
+        to_object=to_object,
+        to_sync=rows[0].to_sync,
+        plain=plain or AssociationType("HUBSPOT_DEFINED", 0),
+        mappings=tuple(mappings),
+    )
+
+
+def _kind(row: AssociationMapping) -> str:
+    return "primary" if row.category == "HUBSPOT_DEFINED" else "label"
+
+
+def _label(row: AssociationMapping, kind: str) -> str:
+    return f"{row.to_sync.hubspot_object} · {kind}"
+
+
+def writes_app(mapped: Mapped) -> bool:
+    return mapped.rule.direction in (Direction.TWO_WAY, Direction.TO_APP)

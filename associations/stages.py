@@ -1,0 +1,252 @@
+"""The association stage: links three-way, after the records they hang on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Q
+
+from associations.models import AssociationLink, AssociationMapping, LinkState
+from associations.run.mappings import Pair, load_pairs
+from associations.run.planning import NOTE, Edges, LinkPlanner
+from associations.run.writing import COUNTED, KINDS, LinkWriter
+from connections.records import Side
+from syncs.models import Change, RecordLink
+from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.pull import reread
+from syncs.run.session import Session
+from syncs.run.stage import Chunk, Inline
+from syncs.run.store import save_links
+from syncs.run.unknown import unfinished
+from syncs.run.writes import close, save_changes
+
+READ_AT_ONCE = 1000  # records whose links one call reads
+SETTLING_PASSES = 2  # reads back of what was written, each with its own writes
+
+
+class AssociationStage:
+    """Links, unlinks and relabels."""
+
+    name = "associations"
+
+    def __init__(self) -> None:
+        self.pairs: tuple[Pair, ...] = ()
+        self._edges: dict[str, Edges] = {}
+        self._writer: LinkWriter | None = None
+
+    def targets(self, sync_ids: Sequence[int]) -> Mapping[int, set[int]]:
+        found: dict[int, set[int]] = {}
+        rows = AssociationMapping.objects.filter(sync__in=sync_ids)
+        for sync_id, target in rows.values_list("sync_id", "to_sync_id"):
+            found.setdefault(sync_id, set()).add(target)
+        return found
+
+    def prepare(self, session: Session) -> None:
+        self.pairs = load_pairs(session)
+        session.references = tuple(
+            sorted({m.field.name for pair in self.pairs for m in pair.mappings})
+        )
+        self._writer = LinkWriter(session, self.pairs)
+
+    @property
+    def writer(self) -> LinkWriter:
+        assert self._writer is not None, "prepare() comes first"
+        return self._writer
+
+    # Plan -------------------------------------------------------------------------------
+
+    def read(self, chunk: Chunk) -> None:
+        """Read HubSpot's links of the chunk's records, a call per pair of objects."""
+        session = chunk.session
+        ids = [
+            link.hubspot_id
+            for link in chunk.links
+            if link.hubspot_id is not None and link.hubspot_gone_at is None
+        ]
+        from_object = session.object(Side.HUBSPOT).id
+        self._edges = {
+            pair.to_object: session.hubspot.associations(
+                from_object, pair.to_object, ids
+            )
+            if ids
+            else {}
+            for pair in self.pairs
+        }
+        self._confirm_ends(chunk)
+
+    def _confirm_ends(self, chunk: Chunk) -> None:
+        """Make sure that records which seem to have lost every link still exist.
+
+        HubSpot answers "no associations" for a record that is gone, too.
+        """
+        bare = {
+            link.hubspot_id: link
+            for link in chunk.links
+            if link.hubspot_id is not None
+            and any(edges.get(link.hubspot_id) == () for edges in self._edges.values())
+        }
+        if not bare:
+            return
+        had = set(
+            AssociationLink.objects.filter(
+                link__in=[link.pk for link in bare.values()], state=LinkState.IN_SYNC
+            ).values_list("link_id", flat=True)
+        )
+        suspects = [link for link in bare.values() if link.pk in had]
+        size = chunk.session.hubspot.capabilities.fetch_batch
+        for start in range(0, len(suspects), size):
+            reread(chunk.session, Side.HUBSPOT, suspects[start : start + size])
+        fresh = RecordLink.objects.in_bulk([link.pk for link in suspects])
+        chunk.links = [fresh.get(link.pk, link) for link in chunk.links]
+
+    def plan(self, chunk: Chunk) -> None:
+        for pair in self.pairs:
+            LinkPlanner(chunk, pair, self._edges.get(pair.to_object, {})).plan()
+
+    # Write ------------------------------------------------------------------------------
+
+    def inline(
+        self, session: Session, creates: Sequence[Change]
+    ) -> Mapping[int, Inline]:
+        return self.writer.inline(creates)
+
+    def created(self, session: Session, creates: Sequence[Change]) -> None:
+        self.writer.created(creates)
+
+    def apply(self, session: Session) -> None:
+        """Write the links, read back what was written, and settle what that shows."""
+        self._writer_apply()
+        for _ in range(SETTLING_PASSES):
+            links = self.writer.touched | self._resolvable(session)
+            self.writer.touched = set()
+            if not links or not self._settle(session, sorted(links)):
+                break
+            self._writer_apply()
+
+    def _writer_apply(self) -> None:
+        self.writer.apply()
+
+    def _settle(self, session: Session, link_ids: list[int]) -> int:
+        """Plan the links of some records again. Returns how many changes that made."""
+        planned = 0
+        for start in range(0, len(link_ids), READ_AT_ONCE):
+            some = link_ids[start : start + READ_AT_ONCE]
+            links = list(RecordLink.objects.filter(pk__in=some).order_by("pk"))
+            chunk = Chunk(session, links, set())
+            self.read(chunk)
+            self.plan(chunk)
+            with transaction.atomic():
+                Change.objects.bulk_create(chunk.changes, batch_size=300)
+                save_links([x for x in chunk.links if x.pk in chunk.touched])
+            planned += len(chunk.changes)
+        return planned
+
+    def _resolvable(self, session: Session) -> set[int]:
+        """Records with a pending link whose far record is paired by now."""
+        if not self.pairs:
+            return set()
+        rows = AssociationLink.objects.filter(
+            mapping__sync=session.sync,
+            state=LinkState.PENDING,
+            other__hubspot_id__isnull=False,
+            other__app_id__isnull=False,
+            other__hubspot_gone_at__isnull=True,
+            other__app_gone_at__isnull=True,
+        ).exclude(other__state=RecordState.EXCLUDED)
+        return set(rows.values_list("link_id", flat=True))
+
+    # What earlier runs left -------------------------------------------------------------
+
+    def resolve(self, session: Session) -> None:
+        """Links sent without an answer are read again; pending ones may have a far end."""
+        left = [c for c in unfinished(session, ChangeOutcome.SENT) if c.kind in KINDS]
+        for change in left:
+            close(
+                change,
+                ChangeOutcome.SKIPPED,
+                "",
+                "Unknown; read again by the next run.",
+            )
+        save_changes(left)
+        due = {c.link_id for c in left if c.link_id} | self._resolvable(session)
+        due |= self._now_known(session)
+        RecordLink.objects.filter(pk__in=due).update(dirty=True)
+
+    def _now_known(self, session: Session) -> set[int]:
+        """Records with a pending link to a record that has been read since."""
+        found: set[int] = set()
+        for side in Side:
+            rows = AssociationLink.objects.filter(
+                mapping__sync=session.sync,
+                state=LinkState.PENDING,
+                other__isnull=True,
+                side=side.other,
+            ).exclude(other_remote_id="")
+            for target in set(rows.values_list("mapping__to_sync", flat=True)):
+                known = RecordLink.objects.filter(
+                    **{f"{side.other}_id__isnull": False}, sync=target
+                ).values(f"{side.other}_id")
+                found |= set(
+                    rows.filter(
+                        mapping__to_sync=target, other_remote_id__in=known
+                    ).values_list("link_id", flat=True)
+                )
+        return found
+
+    def absorbed(self, links: Mapping[int, int]) -> None:
+        rows = AssociationLink.objects.filter(
+            Q(link__in=list(links)) | Q(other__in=list(links))
+        )
+        for row in rows:
+            row.link_id = links.get(row.link_id, row.link_id)
+            if row.other_id is not None:
+                row.other_id = links.get(row.other_id, row.other_id)
+            same = AssociationLink.objects.filter(
+                mapping=row.mapping_id,
+                link=row.link_id,
+                other=row.other_id,
+                other_remote_id=row.other_remote_id,
+                state=row.state,
+            ).exclude(pk=row.pk)
+            if same.exists():
+                row.delete()
+            else:
+                row.save(update_fields=["link", "other"])
+
+    def released(self, link_id: int) -> None:
+        AssociationLink.objects.filter(Q(link=link_id) | Q(other=link_id)).delete()
+        link = RecordLink.objects.get(pk=link_id)
+        link.stage_state = {k: v for k, v in link.stage_state.items() if k != NOTE}
+        link.save(update_fields=["stage_state"])
+
+    # Count ------------------------------------------------------------------------------
+
+    def work(self, session: Session) -> None:
+        planned = (
+            Change.objects.filter(
+                run=session.run, outcome=ChangeOutcome.PLANNED, kind__in=KINDS
+            )
+            .values_list("kind", "side")
+            .annotate(count=Count("pk"))
+            .order_by()
+        )
+        for kind, side, count in planned:
+            session.tally.add_link(COUNTED[ChangeKind(kind)], side, count)
+
+    def totals(self, session: Session) -> Mapping[str, Any]:
+        rows = AssociationLink.objects.filter(mapping__sync=session.sync)
+        states = dict(rows.values_list("state").annotate(count=Count("pk")).order_by())
+        for row in rows.filter(state=LinkState.FAILING).select_related("link")[:100]:
+            session.tally.error(
+                row.code, f"{row.link.hubspot_id or row.link.app_id}: {row.text}"
+            )
+        return {
+            "associations": {
+                "in_sync": states.get(LinkState.IN_SYNC, 0),
+                "pending": states.get(LinkState.PENDING, 0),
+                "skipped": 0,
+                "failing": states.get(LinkState.FAILING, 0),
+            }
+        }
