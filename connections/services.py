@@ -82,9 +82,7 @@ def open_app(
 
 def open_owner(owner: Owner) -> Connector:
     """A connector to either kind of connection."""
-    return (
-        open_hubspot(owner) if isinstance(owner, HubSpotAccount) else open_app(owner)
-    )
+    return open_hubspot(owner) if isinstance(owner, HubSpotAccount) else open_app(owner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,15 @@ from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.planning import RecordPlanner
 from syncs.run.session import Session
+from syncs.run.stage import Chunk, Inline
 from syncs.run.unknown import resolve_records
 from syncs.run.writes import RecordWriter
-from syncs.run.stage import Chunk, Inline
 
-WORK = {ChangeKind.CREATE: "created", ChangeKind.UPDATE: "updated", ChangeKind.ARCHIVE: "archived"}
+WORK = {
+    ChangeKind.CREATE: "created",
+    ChangeKind.UPDATE: "updated",
+    ChangeKind.ARCHIVE: "archived",
+}
 
 
 class RecordStage:
@@ -35,7 +39,9 @@ class RecordStage:
     def plan(self, chunk: Chunk) -> None:
         RecordPlanner(chunk).plan()
 
-    def inline(self, session: Session, creates: Sequence[Change]) -> Mapping[int, Inline]:
+    def inline(
+        self, session: Session, creates: Sequence[Change]
+    ) -> Mapping[int, Inline]:
         return {}
 
     def created(self, session: Session, creates: Sequence[Change]) -> None:
@@ -66,9 +72,7 @@ class RecordStage:
 
     def totals(self, session: Session) -> Mapping[str, Any]:
         links = RecordLink.objects.filter(sync=session.sync)
-        states = dict(
-            links.values_list("state").annotate(count=Count("pk")).order_by()
-        )
+        states = dict(links.values_list("state").annotate(count=Count("pk")).order_by())
         paired = links.filter(hubspot_id__isnull=False, app_id__isnull=False)
         return {
             "matched": paired.count(),

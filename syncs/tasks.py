@@ -84,5 +84,3 @@ def prune() -> int:
         ids = list(rows.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
         pruned += rows.model.objects.filter(pk__in=ids).delete()[0]
     return pruned
-
-

@@ -289,5 +289,3 @@ def close_abandoned() -> int:
         error_text="The worker died; the next run goes on from where it was.",
         finished_at=now(),
     )
-
-

@@ -116,7 +116,10 @@ class Lease:
 
         Raises: LeaseLost.
         """
-        if self._lost or not self._mine().filter(lease_until__gt=timezone.now()).exists():
+        if (
+            self._lost
+            or not self._mine().filter(lease_until__gt=timezone.now()).exists()
+        ):
             self._lost = True
             raise LeaseLost
 

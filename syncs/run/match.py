@@ -158,7 +158,9 @@ def _clash(
 ) -> None:
     for link_id in whose:
         if not holders[link_id].paired:
-            names = {f"{holders[i].side}:{holders[i].remote_id}" for i in among - {link_id}}
+            names = {
+                f"{holders[i].side}:{holders[i].remote_id}" for i in among - {link_id}
+            }
             clashes.setdefault(link_id, set()).update(names)
 
 

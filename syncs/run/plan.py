@@ -11,8 +11,8 @@ from django.db.models import Q, QuerySet
 from syncs.models import Change, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.session import Session, now
-from syncs.run.store import save_links
 from syncs.run.stage import Chunk, Note, Stage
+from syncs.run.store import save_links
 
 CHUNK = 1000  # record links: what one read of associations holds
 BACK_OFF = timedelta(minutes=10)  # doubled each time, to a day

@@ -72,7 +72,12 @@ class RecordPlanner:
             self._single(link)
 
     def _note(
-        self, link: RecordLink, state: RecordState, code: str = "", text: str = "", field: str = ""
+        self,
+        link: RecordLink,
+        state: RecordState,
+        code: str = "",
+        text: str = "",
+        field: str = "",
     ) -> None:
         self.chunk.note(link, Note(state, code, text, field))
 

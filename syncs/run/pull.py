@@ -216,7 +216,9 @@ def _known(session: Session, side: Side, *, after: datetime, until: datetime) ->
 # Common --------------------------------------------------------------------------------
 
 
-def _keep_page(session: Session, side: Side, page: Page, place: dict[str, object] | None) -> None:
+def _keep_page(
+    session: Session, side: Side, page: Page, place: dict[str, object] | None
+) -> None:
     """Commit a page's rows together with the place to go on from."""
     for records in _slices(page):
         with transaction.atomic():

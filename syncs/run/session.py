@@ -121,7 +121,9 @@ class Session:
         """Write an event that people see on the run's page."""
         LogEntry.objects.create(run=self.run, text=text, level=level, code=code)
 
-    def advance(self, phase: str, done: int | None = None, total: int | None = None) -> None:
+    def advance(
+        self, phase: str, done: int | None = None, total: int | None = None
+    ) -> None:
         """Say how far the run is, and stop here if somebody asked it to."""
         run = self.run
         run.phase = phase
@@ -192,7 +194,10 @@ class Session:
         problems: dict[str, list[str]] = {}
         for name in self.names(side):
             if name not in record.values and self._gone(side, name):
-                problems[name] = [Code.FIELD_MISSING, f"{name} does not exist any more."]
+                problems[name] = [
+                    Code.FIELD_MISSING,
+                    f"{name} does not exist any more.",
+                ]
                 continue
             try:
                 values[name] = canonical(

@@ -16,9 +16,7 @@ from syncs.run.session import PROBLEMS, Session, now
 
 MAX_KEY = 600  # characters of RecordKey.value; longer keys keep their head and length
 
-LINK_COLUMNS = [
-    f.name for f in RecordLink._meta.concrete_fields if not f.primary_key
-]
+LINK_COLUMNS = [f.name for f in RecordLink._meta.concrete_fields if not f.primary_key]
 
 
 def save_links(links: Sequence[RecordLink]) -> None:
@@ -47,7 +45,9 @@ def _clip(value: str) -> str:
     return value if len(value) <= MAX_KEY else f"{value[: MAX_KEY - 12]}…{len(value)}"
 
 
-def _keys_of(session: Session, side: Side, link: RecordLink, record: Record) -> set[tuple[int, str]]:
+def _keys_of(
+    session: Session, side: Side, link: RecordLink, record: Record
+) -> set[tuple[int, str]]:
     values = {k: v for k, v in link.values_on(side).items() if k != PROBLEMS}
     return {
         (rank, _clip(value))

@@ -126,7 +126,9 @@ def _wait_to_settle(changes: Sequence[Change]) -> None:
         time.sleep(min(max(patience - age, 0.0), patience))
 
 
-def _look(session: Session, side: Side, changes: list[Change]) -> dict[int, Record | None]:
+def _look(
+    session: Session, side: Side, changes: list[Change]
+) -> dict[int, Record | None]:
     """What is known of each create: its record, or None where several could be it.
 
     A create that is missing from the answer is surely not there.
@@ -147,7 +149,9 @@ def _look(session: Session, side: Side, changes: list[Change]) -> dict[int, Reco
                 found[change.pk] = None
         return found
     for name in _unique_names(session, side):
-        values = {str(c.after[name]): c for c in changes if not is_blank(c.after.get(name))}
+        values = {
+            str(c.after[name]): c for c in changes if not is_blank(c.after.get(name))
+        }
         if len(values) != len(changes):
             continue
         answer = connector.lookup(obj, name, list(values), want)

@@ -22,15 +22,13 @@ from syncs.run.match import join
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.session import PROBLEMS, MappedField, Session, now
-from syncs.run.store import save_links
 from syncs.run.stage import Stage
+from syncs.run.store import save_links
 
 FRESH = timedelta(seconds=60)  # a record read longer ago is read again before a write
 
 
-def planned(
-    session: Session, size: int, **where: Any
-) -> Iterator[list[Change]]:
+def planned(session: Session, size: int, **where: Any) -> Iterator[list[Change]]:
     """The run's planned changes of one sort, some at a time."""
     last = 0
     while True:
@@ -65,7 +63,9 @@ def save_changes(changes: Sequence[Change]) -> None:
     )
 
 
-def close(change: Change, outcome: ChangeOutcome, code: str = "", text: str = "") -> None:
+def close(
+    change: Change, outcome: ChangeOutcome, code: str = "", text: str = ""
+) -> None:
     """Give a change its outcome (in memory)."""
     change.outcome = outcome
     change.error_code, change.error_text = code, text
@@ -153,14 +153,18 @@ class RecordWriter:
             change.error_text = outcome.message
             link.state = RecordState.UNCERTAIN
             link.error_code, link.error_text = Code.UNCERTAIN, outcome.message
-            self.session.tally.error(Code.UNCERTAIN, f"{change.record}: {outcome.message}")
+            self.session.tally.error(
+                Code.UNCERTAIN, f"{change.record}: {outcome.message}"
+            )
         elif outcome.existing_id:
             self._exists(side, change, link, outcome)
         else:
             self._refused(change, link, outcome)
         return False
 
-    def attach(self, side: Side, change: Change, link: RecordLink, record: Record) -> None:
+    def attach(
+        self, side: Side, change: Change, link: RecordLink, record: Record
+    ) -> None:
         """Pair a link with the record that its create made."""
         setattr(link, f"{side}_id", record.id)
         link.paired_at = now()
@@ -402,4 +406,3 @@ def absorb(
     survivor = RecordLink.objects.get(pk=pair[0])
     link.pk = survivor.pk
     link.refresh_from_db()
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from django.db import transaction
 
 from syncs.models import ObjectSync, RecordKey, RecordLink
@@ -51,8 +50,6 @@ def pair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     other.delete()
     save_links([link])
     return link
-
-
 
 
 @transaction.atomic

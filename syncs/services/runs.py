@@ -221,5 +221,3 @@ def applicable(run: SyncRun) -> bool:
         child.changes.filter(outcome=ChangeOutcome.PLANNED).exists()
         for child in run.children.all()
     )
-
-
