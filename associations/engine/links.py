@@ -1,0 +1,472 @@
+"""Merge the links of one record three-way, edge by edge.
+
+`merge` looks at one record's links under one pair of HubSpot objects: what HubSpot has,
+what each of the app's fields has, and what both had when they last agreed (the baseline).
+An edge new on one side is added to the other, an edge that both had and one side lost is
+removed from the other. What it cannot know (an end that is not paired yet, gone or
+excluded, a list that was not shown whole) it never takes for a removal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from associations.engine.types import PRIMARIES
+from connections.catalogue import Code
+from connections.records import AssociationType, Side
+
+Types = frozenset[AssociationType]
+Status = Literal["paired", "pending", "invisible"]
+Kind = Literal["link", "unlink", "relabel"]
+NO_TYPES: Types = frozenset()
+AMBIGUOUS = -(2**63)  # no far record's key: several edges, and none stands out
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRule:
+    """One association mapping.
+
+    `kind` is "primary", "default" (the plain type, which owns the pair) or "label";
+    `many` says whether the app's field holds several; `direction` and `conflict` as in
+    the set-up file; `on_unlink` is "keep_pair" or "remove_pair".
+    """
+
+    key: str
+    type: AssociationType
+    kind: str
+    many: bool = False
+    direction: str = "two_way"
+    conflict: str = "hubspot"
+    on_unlink: str = "keep_pair"
+
+    def lets(self, side: Side) -> bool:
+        """Whether links may be written to a side."""
+        return self.direction in ("two_way", f"to_{side}")
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """A record at the other end: paired, pending (not paired yet) or invisible (gone,
+    excluded, not synced)."""
+
+    key: int
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One mapping's field: `app`, the far records it holds in order (None: unknown);
+    `base`, the edges both sides had with the types they carried (None: first sync)."""
+
+    app: tuple[int, ...] | None
+    base: Mapping[int, Types] | None
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeChange:
+    """One change of one edge on one side.
+
+    `ends` are edges of the baseline that are over once this is written; `types` what
+    HubSpot has on the edge.
+    """
+
+    mapping_key: str
+    side: Side
+    kind: Kind
+    far_key: int | None
+    reason: str
+    rule: str
+    ends: frozenset[int] = frozenset()
+    types: Types = NO_TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class PairWrite:
+    """The one write to a pair in HubSpot: associate with the complete set of types,
+    dissociate, or unlabel (take only these types off)."""
+
+    far_key: int
+    kind: Literal["associate", "dissociate", "unlabel"]
+    types: Types
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An edge that `side` has and that waits until its far record is paired."""
+
+    mapping_key: str
+    far_key: int
+    side: Side
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """An edge, or a whole field (`far_key` None), that cannot be decided."""
+
+    mapping_key: str
+    far_key: int | None
+    code: str
+    message: str
+
+
+@dataclass
+class Result:
+    """What is to be done. `app` holds the complete list to write by mapping; `base` the
+    edges that stand as the baseline whatever is written (a mapping that is not in it
+    could not be judged: its baseline stays as it is)."""
+
+    changes: list[EdgeChange] = field(default_factory=list)
+    hubspot: list[PairWrite] = field(default_factory=list)
+    app: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    base: dict[str, dict[int, Types]] = field(default_factory=dict)
+    pending: list[Pending] = field(default_factory=list)
+    failing: list[Failing] = field(default_factory=list)
+
+
+def merge(
+    rules: Sequence[MappingRule],
+    states: Mapping[str, State],
+    hubspot: Mapping[int, Types] | None,
+    fars: Mapping[int, Far],
+    *,
+    plain: AssociationType,
+) -> Result:
+    """Decide about one record's links.
+
+    Args: rules, the mappings that share the pair of objects; states, by mapping key;
+        hubspot, the types of every link that HubSpot has, by far record (None: could not
+        be read); fars, every far record named anywhere; plain, the pair's unlabelled
+        type.
+    Returns: changes, at most one write a pair, and what stands.
+    """
+    result = Result()
+    if hubspot is None:
+        return result
+    visible = {k: t for k, t in hubspot.items() if fars[k].status != "invisible"}
+    pairs = _Pairs(visible, plain)
+    for rule in rules:
+        state = states[rule.key]
+        if state.app is not None:
+            field_ = _Field(rule, state, state.app, visible, fars, pairs, result)
+            if rule.many:
+                field_.merge_many()
+            else:
+                field_.merge_one()
+    result.hubspot = list(pairs.writes())
+    return result
+
+
+class _Pairs:
+    """Collects what the mappings want of each pair, so that one write does it all."""
+
+    def __init__(self, held: Mapping[int, Types], plain: AssociationType) -> None:
+        self._held = held
+        self.plain = plain
+        self._added: dict[int, set[AssociationType]] = {}
+        self._removed: dict[int, set[AssociationType]] = {}
+
+    def add(self, far: int, type_: AssociationType) -> None:
+        self._added.setdefault(far, set()).add(type_)
+
+    def remove(self, far: int, type_: AssociationType) -> None:
+        self._removed.setdefault(far, set()).add(type_)
+
+    def others(self, far: int, type_: AssociationType) -> Types:
+        """What a pair carries besides the plain type and this one."""
+        return self._held.get(far, NO_TYPES) - {self.plain, type_}
+
+    def writes(self) -> Iterator[PairWrite]:
+        for far in sorted({*self._added, *self._removed}):
+            added = self._added.get(far, set())
+            removed = self._removed.get(far, set()) - added
+            if added:
+                kept = self._held.get(far, NO_TYPES) - removed
+                types = kept | added | {self.plain}
+                yield PairWrite(far, "associate", frozenset(types))
+            elif self.plain in removed:
+                yield PairWrite(far, "dissociate", NO_TYPES)
+            else:
+                yield PairWrite(far, "unlabel", frozenset(removed))
+
+
+class _Field:
+    """One mapping's field of the record."""
+
+    def __init__(
+        self,
+        rule: MappingRule,
+        state: State,
+        app: tuple[int, ...],
+        visible: Mapping[int, Types],
+        fars: Mapping[int, Far],
+        pairs: _Pairs,
+        result: Result,
+    ) -> None:
+        self.rule, self.app, self.visible = rule, app, visible
+        self.fars, self.pairs, self.result = fars, pairs, result
+        self.first = state.base is None
+        self.base: Mapping[int, Types] = state.base or {}
+        self.held = {
+            k: t for k, t in visible.items() if rule.kind == "default" or rule.type in t
+        }
+
+    # A field that holds one -------------------------------------------------------------
+
+    def merge_one(self) -> None:
+        """Three-way on the one far record that the field holds."""
+        app = self.app[0] if self.app else None
+        base = self._base_of(app)
+        frozen = base is not None and self._invisible(base)
+        hubspot = self._choose(app, base)
+        if hubspot == app:
+            agreed = {} if app is None else {app: self.held[app]}
+            if app is None and base is not None and frozen:
+                agreed = {base: self.base[base]}
+            self.result.base[self.rule.key] = agreed
+            return
+        ambiguous = hubspot == AMBIGUOUS
+        moved = set()
+        if hubspot != base and not (frozen and hubspot is None):
+            moved.add(Side.HUBSPOT)
+        if app != base and not (frozen and app is None):
+            moved.add(Side.APP)
+        self._keep_base(app, hubspot, base, frozen=frozen)
+        winner, why = self._winner(moved, hubspot, app)
+        if winner is Side.APP:
+            self._one_to_hubspot(app, None if ambiguous else hubspot, base, why)
+        elif winner is Side.HUBSPOT and ambiguous:
+            self._ambiguous()
+        elif winner is Side.HUBSPOT:
+            self._one_to_app(hubspot, app, base, why)
+
+    def _base_of(self, app: int | None) -> int | None:
+        """The one edge of the baseline; a killed run may have left a stale second."""
+        if app in self.base:
+            return app
+        return next(
+            (k for k in self.base if k in self.held), next(iter(self.base), None)
+        )
+
+    def _choose(self, app: int | None, base: int | None) -> int | None:
+        """Which of HubSpot's edges the field stands for; AMBIGUOUS where none stands out.
+
+        The current one while its edge exists, else the primary, else the only one.
+        """
+        for current in (app, base):
+            if current is not None and current in self.held:
+                return current
+        primary = [k for k, t in self.held.items() if _is_primary(t)]
+        if len(primary) == 1:
+            return primary[0]
+        if len(self.held) > 1:
+            return AMBIGUOUS
+        return next(iter(self.held), None)
+
+    def _keep_base(
+        self, app: int | None, hubspot: int | None, base: int | None, *, frozen: bool
+    ) -> None:
+        """An edge that both sides lost is no baseline any more, unless its end is gone."""
+        kept: dict[int, Types] = {}
+        if base is not None and (frozen or base in (app, hubspot)):
+            kept[base] = self.base[base]
+        self.result.base[self.rule.key] = kept
+
+    def _winner(
+        self, moved: set[Side], hubspot: int | None, app: int | None
+    ) -> tuple[Side | None, str]:
+        """Whose value travels, and by what rule."""
+        if not moved:
+            return None, ""
+        if len(moved) == 1:
+            (side,) = moved
+            return side, "first sync" if self.first else f"{side} moved"
+        if hubspot is None:
+            return Side.APP, "first sync" if self.first else "app moved"
+        if app is None:
+            return Side.HUBSPOT, "first sync" if self.first else "hubspot moved"
+        if self.rule.direction == "to_app":
+            return Side.HUBSPOT, "one-way"
+        if self.rule.direction == "to_hubspot":
+            return Side.APP, "one-way"
+        return Side(self.rule.conflict), f"conflict: {self.rule.conflict}"
+
+    def _ambiguous(self) -> None:
+        if self.rule.lets(Side.APP):
+            self.result.failing.append(
+                Failing(
+                    self.rule.key,
+                    None,
+                    Code.TARGET_AMBIGUOUS,
+                    f"HubSpot has {len(self.held)} links, none of them is primary, and "
+                    "the field holds one.",
+                )
+            )
+
+    def _one_to_app(
+        self, far: int | None, app: int | None, base: int | None, why: str
+    ) -> None:
+        if not self._may_travel(far, Side.APP):
+            return
+        ended = base if base is not None and base != far else None
+        kind: Kind
+        if far is None:
+            kind, text = "unlink", "HubSpot's link was removed."
+        elif app is None:
+            kind, text = "link", "HubSpot has the link and the app's field is empty."
+        else:
+            kind, text = "relabel", "HubSpot's link is to another record."
+        self.result.app[self.rule.key] = () if far is None else (far,)
+        self._change(Side.APP, kind, far if far is not None else app, text, why, ended)
+
+    def _one_to_hubspot(
+        self, far: int | None, hubspot: int | None, base: int | None, why: str
+    ) -> None:
+        if not self._may_travel(far, Side.HUBSPOT):
+            return
+        if far is None:
+            if base is not None:
+                self._unlink(base, "The app's field was cleared.", why)
+            return
+        moves = self.rule.kind == "primary" and hubspot is not None
+        ended = base if base is not None and base != far else None
+        if ended is not None and not moves and ended in self.held:
+            if self._gained(ended) and self._hubspot_wins():
+                why = "conflict: hubspot"  # the pair stays, as a link of HubSpot's own
+            else:
+                self._unlink(ended, "The app's field holds another record.", why)
+                ended = None
+        self.pairs.add(far, self.rule.type)
+        text = (
+            "The app's field holds another record."
+            if moves
+            else "The app has the link."
+        )
+        self._change(
+            Side.HUBSPOT, "relabel" if moves else "link", far, text, why, ended
+        )
+
+    # A field that holds many ------------------------------------------------------------
+
+    def merge_many(self) -> None:
+        """Three-way on each edge; what is invisible stays where it is."""
+        kept: dict[int, Types] = {}
+        wanted = list(self.app)
+        for far in dict.fromkeys((*self.app, *self.held, *self.base)):
+            in_app, in_hubspot = far in self.app, far in self.held
+            if self._invisible(far):
+                if far in self.base:
+                    kept[far] = self.base[far]
+            elif in_app and in_hubspot:
+                kept[far] = self.held[far]
+            elif in_app or in_hubspot:
+                if far in self.base:
+                    kept[far] = self.base[far]
+                self._edge(far, wanted, in_app=in_app)
+        self.result.base[self.rule.key] = kept
+        if wanted != list(self.app):
+            self.result.app[self.rule.key] = tuple(wanted)
+
+    def _edge(self, far: int, wanted: list[int], *, in_app: bool) -> None:
+        """One edge that only one side has: new there, or removed on the other."""
+        side = Side.APP if in_app else Side.HUBSPOT
+        gone = far in self.base
+        target = side if gone else side.other
+        if not self._may_travel(None if gone else far, target):
+            return
+        why = "first sync" if self.first else f"{side.other if gone else side} moved"
+        if target is Side.HUBSPOT and gone:
+            self._unlink(far, "The app's field no longer holds it.", why, wanted)
+        elif target is Side.HUBSPOT:
+            self.pairs.add(far, self.rule.type)
+            self._change(Side.HUBSPOT, "link", far, "The app has the link.", why, None)
+        elif gone:
+            wanted.remove(far)
+            text = "HubSpot's link was removed."
+            self._change(Side.APP, "unlink", far, text, why, far)
+        else:
+            wanted.append(far)
+            self._change(Side.APP, "link", far, "HubSpot has the link.", why, None)
+
+    # Common -----------------------------------------------------------------------------
+
+    def _invisible(self, far: int) -> bool:
+        return self.fars[far].status == "invisible"
+
+    def _may_travel(self, far: int | None, target: Side) -> bool:
+        """Whether an edge can be written now; one that only waits is noted."""
+        if not self.rule.lets(target):
+            return False
+        if far is None or self.fars[far].status == "paired":
+            return True
+        if self.fars[far].status == "pending":
+            self.result.pending.append(Pending(self.rule.key, far, target.other))
+        return False
+
+    def _gained(self, far: int) -> Types:
+        """The types a pair got since both sides agreed on it."""
+        return self.pairs.others(far, self.rule.type) - self.base.get(far, NO_TYPES)
+
+    def _hubspot_wins(self) -> bool:
+        return self.rule.conflict == "hubspot" and self.rule.lets(Side.APP)
+
+    def _unlink(
+        self, far: int, text: str, why: str, wanted: list[int] | None = None
+    ) -> None:
+        """Take an edge off HubSpot; a plain one owns the pair.
+
+        Where the pair gained a label or the primary meanwhile, HubSpot moved too.
+        """
+        rule = self.rule
+        if rule.kind == "default":
+            if self._gained(far) and self._hubspot_wins():
+                self._put_back(far, wanted)
+                return
+            self.pairs.remove(far, rule.type)
+        elif rule.on_unlink == "remove_pair" and not self.pairs.others(far, rule.type):
+            self.pairs.remove(far, rule.type)
+            self.pairs.remove(far, self.pairs.plain)
+        else:
+            self.pairs.remove(far, rule.type)
+        self._change(Side.HUBSPOT, "unlink", far, text, why, far)
+
+    def _put_back(self, far: int, wanted: list[int] | None) -> None:
+        if wanted is None:
+            self.result.app[self.rule.key] = (far,)
+        else:
+            wanted.append(far)
+        self._change(
+            Side.APP,
+            "link",
+            far,
+            "The app removed the link while HubSpot gave it a label.",
+            "conflict: hubspot",
+            None,
+        )
+
+    def _change(
+        self,
+        side: Side,
+        kind: Kind,
+        far: int | None,
+        reason: str,
+        rule: str,
+        ended: int | None,
+    ) -> None:
+        self.result.changes.append(
+            EdgeChange(
+                self.rule.key,
+                side,
+                kind,
+                far,
+                reason,
+                rule,
+                frozenset() if ended is None else frozenset({ended}),
+                NO_TYPES if far is None else self.visible.get(far, NO_TYPES),
+            )
+        )
+
+
+def _is_primary(types: Types) -> bool:
+    return any(t in PRIMARIES for t in types)

@@ -1,0 +1,88 @@
+"""HubSpot's own association types: the plain and the primary one of a pair of objects.
+
+Their ids are the same in every account; labels and custom objects have ids of their own,
+which only the account's list tells.
+
+Source: https://developers.hubspot.com/docs/api-reference/legacy/crm/associations/associate-records/guide
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from connections.records import AssociationType, AssociationTypeInfo
+
+HUBSPOT_DEFINED = "HUBSPOT_DEFINED"
+CONTACT, COMPANY, DEAL, TICKET = "0-1", "0-2", "0-3", "0-5"
+ORDER, LEAD, PROJECT = "0-123", "0-136", "0-970"
+
+# By (from, to): each direction has an id of its own.
+PLAIN = {
+    (CONTACT, COMPANY): 279,
+    (COMPANY, CONTACT): 280,
+    (DEAL, COMPANY): 341,
+    (COMPANY, DEAL): 342,
+    (TICKET, COMPANY): 339,
+    (COMPANY, TICKET): 340,
+    (CONTACT, DEAL): 4,
+    (DEAL, CONTACT): 3,
+    (CONTACT, TICKET): 15,
+    (TICKET, CONTACT): 16,
+    (DEAL, TICKET): 27,
+    (TICKET, DEAL): 28,
+    (CONTACT, CONTACT): 449,
+    (COMPANY, COMPANY): 450,
+    (DEAL, DEAL): 451,
+    (TICKET, TICKET): 452,
+    (ORDER, COMPANY): 934,
+    (COMPANY, ORDER): 935,
+    (LEAD, COMPANY): 610,
+    (COMPANY, LEAD): 611,
+    (LEAD, CONTACT): 608,
+    (CONTACT, LEAD): 609,
+    (LEAD, DEAL): 1037,
+    (DEAL, LEAD): 1038,
+    (PROJECT, COMPANY): 1236,
+    (COMPANY, PROJECT): 1237,
+}
+PRIMARY = {
+    (CONTACT, COMPANY): 1,
+    (COMPANY, CONTACT): 2,
+    (DEAL, COMPANY): 5,
+    (COMPANY, DEAL): 6,
+    (TICKET, COMPANY): 26,
+    (COMPANY, TICKET): 25,
+    (ORDER, COMPANY): 509,
+    (COMPANY, ORDER): 510,
+    (LEAD, COMPANY): 580,
+    (LEAD, CONTACT): 578,
+    (LEAD, DEAL): 582,
+    (DEAL, LEAD): 583,
+    (PROJECT, COMPANY): 1299,
+}
+PRIMARIES = frozenset(AssociationType(HUBSPOT_DEFINED, i) for i in PRIMARY.values())
+
+
+def plain_type(
+    from_object: str, to_object: str, known: Iterable[AssociationTypeInfo]
+) -> AssociationType | None:
+    """The unlabelled type that every link of two object types carries.
+
+    Args: both, object type ids such as "0-1"; known, what the account lists for that
+        direction.
+    Returns: None where the account lists none (it offers no such link).
+    """
+    listed = [AssociationType(i.category, i.type_id) for i in known if i.label is None]
+    usual = PLAIN.get((from_object, to_object))
+    own = AssociationType(HUBSPOT_DEFINED, usual) if usual is not None else None
+    if own is not None and (own in listed or not listed):
+        return own
+    primary = primary_type(from_object, to_object)
+    listed = [t for t in listed if t != primary]
+    return min(listed, key=lambda t: t.type_id, default=None)
+
+
+def primary_type(from_object: str, to_object: str) -> AssociationType | None:
+    """The type that makes a link the primary one; None where the pair has none."""
+    found = PRIMARY.get((from_object, to_object))
+    return None if found is None else AssociationType(HUBSPOT_DEFINED, found)
