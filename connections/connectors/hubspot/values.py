@@ -33,9 +33,7 @@ def asked(obj: ObjectType, want: Want, *more: str) -> list[str]:
     names = [*want.fields, *more, modified_name(obj.id)]
     further = FURTHER_KEYS.get(obj.id, {})
     names += [further[name] for name in names if name in further]
-    if obj.id in (CONTACTS, COMPANIES):
-        names.append(MERGED)
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys((*names, MERGED)))
 
 
 def to_record(

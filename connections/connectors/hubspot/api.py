@@ -1,0 +1,83 @@
+"""HubSpot's API as the modules beside this one call it: paths, bodies, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from connections.connectors.base import TransientError
+from connections.connectors.dialect import Answer
+from connections.connectors.http import Door, Safety
+from connections.connectors.hubspot.errors import correlation, error_of
+from connections.connectors.hubspot.paths import Paths
+
+Json = Mapping[str, Any]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The door to one account, and where everything stands in it."""
+
+    door: Door
+    paths: Paths
+
+    def read(
+        self,
+        doing: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+        bucket: str = "general",
+    ) -> Answer:
+        """Make a call that changes nothing; its answer's body is a JSON object.
+
+        Args: doing, what this is for, such as "read contacts".
+        Raises: ConnectorError, RejectedError among them.
+        """
+        answer = self.door.send(method, path, query=query, body=body, bucket=bucket)
+        if not answer.ok:
+            raise error_of(answer, doing)
+        if not isinstance(answer.body, dict):
+            raise TransientError(
+                f"HubSpot's answer to {doing} has not the form it should have.",
+                correlation_id=correlation(answer),
+            )
+        return answer
+
+    def write(
+        self, path: str, body: object, *, safety: Safety, bucket: str = "general"
+    ) -> Answer:
+        """Make a call that changes something: a 2xx answer, or a refusal's 4xx.
+
+        Raises: ConnectorError other than RejectedError.
+        """
+        return self.door.send("POST", path, body=body, bucket=bucket, safety=safety)
+
+
+def rows(body: Any, name: str = "results") -> list[Json]:
+    """The JSON objects of a list in an answer; every field may be missing."""
+    found = body.get(name) if isinstance(body, dict) else None
+    return [row for row in found or () if isinstance(row, dict)]
+
+
+def next_after(body: Any) -> str | None:
+    """Where a list goes on; None at its end."""
+    paging = body.get("paging") if isinstance(body, dict) else None
+    following = (paging or {}).get("next") or {}
+    after = following.get("after")
+    return None if after in (None, "") else str(after)
+
+
+def text(value: object) -> str:
+    """An id, which answers hold as text or as a number; "" where there is none."""
+    return "" if value is None else str(value)
+
+
+def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """The items, at most `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,195 @@
+"""The connector: one HubSpot account behind the protocol that every system keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from connections.connectors.base import (
+    AuthError,
+    Context,
+    RejectedError,
+    SchemaError,
+    ScopeError,
+)
+from connections.connectors.hubspot.api import Api, text
+from connections.connectors.hubspot.dialect import HubSpotDialect
+from connections.connectors.hubspot.links import Links
+from connections.connectors.hubspot.paths import DEFAULT_VERSION, Paths
+from connections.connectors.hubspot.reading import Reader
+from connections.connectors.hubspot.schema import SchemaReader
+from connections.connectors.hubspot.values import CONTACTS
+from connections.connectors.hubspot.writing import Writer
+from connections.connectors.http import Door
+from connections.records import (
+    AssociationTypeInfo,
+    Capabilities,
+    Draft,
+    Edge,
+    Fetched,
+    Linked,
+    ObjectType,
+    Outcome,
+    Page,
+    Patch,
+    Record,
+    Report,
+    Schema,
+    Want,
+)
+
+BASE_URL = "https://api.hubapi.com"
+
+
+class HubSpotConnector:
+    """One HubSpot account.
+
+    Args: settings, `base_url` and `api_version`; credentials, `token` (a service key, a
+        static-auth app's or a legacy private app's token: all are bearer tokens).
+    Raises: AuthError without a token; SetupError for an API version there is not.
+    """
+
+    kind = "hubspot"
+    capabilities = Capabilities(
+        page_size=100,
+        write_batch=100,
+        fetch_batch=100,
+        changes=True,
+        search_lag_s=5.0,
+        overlap_s=600.0,
+        carries_labels=True,
+    )
+
+    def __init__(
+        self,
+        settings: Mapping[str, Any],
+        credentials: Mapping[str, Any],
+        context: Context,
+    ) -> None:
+        token = text(credentials.get("token")).strip()
+        if not token or not token.isascii() or not token.isprintable():
+            raise AuthError("No usable HubSpot token is stored for this account.")
+        paths = Paths.of(text(settings.get("api_version")) or DEFAULT_VERSION)
+        self._door = Door(
+            text(settings.get("base_url")) or BASE_URL,
+            {"Authorization": f"Bearer {token}"},
+            context,
+            dialect=HubSpotDialect(),
+        )
+        self._api = Api(self._door, paths)
+        self._reader, self._writer = Reader(self._api), Writer(self._api)
+        self._schema, self._links = SchemaReader(self._api), Links(self._api)
+
+    def close(self) -> None:
+        self._door.close()
+
+    def test(self) -> Report:
+        """Ask who we are; a token that may not is tried on one contact."""
+        try:
+            answer = self._api.read("read the account", "GET", self._api.paths.account)
+        except (ScopeError, RejectedError, SchemaError):
+            self._api.read(
+                "list contacts",
+                "GET",
+                self._api.paths.objects(CONTACTS),
+                query={"limit": "1"},
+            )
+            return Report("HubSpot account", warnings=("its details are not readable",))
+        details = {
+            name: text(answer.body[name])
+            for name in ("portalId", "accountType", "timeZone", "companyCurrency")
+            if answer.body.get(name) is not None
+        }
+        portal = details.get("portalId", "unknown")
+        return Report(f"HubSpot portal {portal}", details)
+
+    def discover(self) -> Schema:
+        return self._schema.discover()
+
+    def association_types(
+        self, from_object: str, to_object: str
+    ) -> tuple[AssociationTypeInfo, ...]:
+        return self._schema.association_types(from_object, to_object)
+
+    # Read -------------------------------------------------------------------------------
+
+    def pages(
+        self, obj: ObjectType, want: Want, cursor: str | None = None
+    ) -> Iterator[Page]:
+        return self._reader.pages(obj, want, cursor)
+
+    def changed(
+        self,
+        obj: ObjectType,
+        want: Want,
+        *,
+        after: datetime,
+        until: datetime | None = None,
+    ) -> Iterator[Page]:
+        return self._reader.changed(obj, want, after, until)
+
+    def count_changed(
+        self, obj: ObjectType, want: Want, *, after: datetime, until: datetime
+    ) -> int:
+        return self._reader.count_changed(obj, after, until)
+
+    def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
+        return self._reader.fetch(obj, ids, want)
+
+    def lookup(
+        self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want
+    ) -> Mapping[str, Record] | None:
+        return self._reader.lookup(obj, field_name, values, want)
+
+    def created_since(
+        self, obj: ObjectType, want: Want, since: datetime
+    ) -> Iterator[Page]:
+        return self._reader.created_since(obj, want, since)
+
+    # Write ------------------------------------------------------------------------------
+
+    def reserve(self, obj: ObjectType, count: int) -> list[str] | None:
+        """None: HubSpot gives no ids ahead."""
+        return None
+
+    def create(
+        self, obj: ObjectType, drafts: Sequence[Draft], want: Want
+    ) -> list[Outcome]:
+        return self._writer.create(obj, drafts)
+
+    def update(
+        self, obj: ObjectType, patches: Sequence[Patch], want: Want
+    ) -> list[Outcome]:
+        return self._writer.update(obj, patches)
+
+    def upsert(
+        self, obj: ObjectType, field_name: str, drafts: Sequence[Draft]
+    ) -> list[Outcome]:
+        """Create records, or update those with the same value of a unique property."""
+        return self._writer.upsert(obj, field_name, drafts)
+
+    def archive(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
+        return self._writer.archive(obj, ids)
+
+    # Links ------------------------------------------------------------------------------
+
+    def associations(
+        self, from_object: str, to_object: str, ids: Sequence[str]
+    ) -> Mapping[str, tuple[Linked, ...]]:
+        return self._links.associations(from_object, to_object, ids)
+
+    def associate(
+        self, from_object: str, to_object: str, edges: Sequence[Edge]
+    ) -> list[Outcome]:
+        return self._links.associate(from_object, to_object, edges)
+
+    def dissociate(
+        self, from_object: str, to_object: str, edges: Sequence[Edge]
+    ) -> list[Outcome]:
+        return self._links.dissociate(from_object, to_object, edges)
+
+    def unlabel(
+        self, from_object: str, to_object: str, edges: Sequence[Edge]
+    ) -> list[Outcome]:
+        return self._links.unlabel(from_object, to_object, edges)

@@ -1,0 +1,56 @@
+"""The kinds of system there are connectors for, and what each wants to be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, cast
+
+from connections.connectors.base import Connector, Context, SetupError
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind: where its connector is, the settings and credentials that it takes."""
+
+    path: str
+    label: str
+    settings: tuple[str, ...] = ()
+    credentials: tuple[str, ...] = ()
+
+
+KINDS = {
+    "hubspot": Kind(
+        "connections.connectors.hubspot.HubSpotConnector",
+        "HubSpot",
+        ("base_url", "api_version"),
+        ("token",),
+    ),
+    "postgres": Kind(
+        "connections.connectors.postgres.PostgresConnector",
+        "PostgreSQL",
+        ("schema", "tables"),
+        ("dsn",),
+    ),
+}
+
+
+def build(
+    kind: str,
+    settings: Mapping[str, Any],
+    credentials: Mapping[str, Any],
+    context: Context,
+) -> Connector:
+    """Make a connector; nothing is called yet.
+
+    Raises: SetupError for a kind there is not; AuthError without credentials.
+    """
+    known = KINDS.get(kind)
+    if known is None:
+        raise SetupError(
+            f"There is no connector for {kind!r}; known: {', '.join(KINDS)}."
+        )
+    module, _, name = known.path.rpartition(".")
+    made = getattr(import_module(module), name)(settings, credentials, context)
+    return cast(Connector, made)
