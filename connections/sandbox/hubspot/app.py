@@ -116,7 +116,7 @@ class HubSpot:
     def _run(self, request: Request, found: Found, token: Token) -> Answer:
         account = self.accounts[token.portal]
         text, body = _parsed(request.body)
-        query = dict(parse_qsl(request.query, keep_blank_values=True))
+        query = _query(request.query)
         call = Call(
             account, token, request.method, found.version, query, body, len(text)
         )
@@ -170,6 +170,14 @@ class HubSpot:
         for row in found:
             row["body"] = json.loads(row["body"]) if row["body"] else None
         return found
+
+
+def _query(text: str) -> dict[str, str]:
+    """Return a query's values; a list comes with commas or as a repeated name."""
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        found.setdefault(name, []).append(value)
+    return {name: ",".join(values) for name, values in found.items()}
 
 
 def _parsed(body: bytes) -> tuple[str, Any]:
