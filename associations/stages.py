@@ -65,7 +65,7 @@ class AssociationStage:
             for link in chunk.links
             if link.hubspot_id is not None and link.hubspot_gone_at is None
         ]
-        from_object = session.object(Side.HUBSPOT).id
+        from_object = session.object_on(Side.HUBSPOT).id
         self._edges = {
             pair.to_object: session.hubspot.associations(
                 from_object, pair.to_object, ids

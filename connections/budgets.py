@@ -163,7 +163,7 @@ class SharedBudget:
                 with connection.cursor() as cursor:
                     cursor.execute(statement, values)
                     if cursor.description:
-                        return cursor.fetchall()
+                        return list(cursor.fetchall())
                     return [(cursor.rowcount,)] if cursor.rowcount else []
             except OperationalError as exc:
                 if "locked" not in str(exc) or attempt == LOCK_TRIES:

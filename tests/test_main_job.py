@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -48,7 +49,7 @@ def plant(world: World) -> None:
     )
 
 
-def quiet(report: dict) -> bool:
+def quiet(report: dict[str, Any]) -> bool:
     work = [s[k] for s in report["syncs"] for k in ("created", "updated", "archived")]
     work += [
         s["associations"][k]

@@ -109,17 +109,17 @@ def _say(session: Session, code: Code, text: str) -> None:
 
 def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) -> Pair:
     sync = session.sync
-    from_object = session.object(Side.HUBSPOT).id
+    from_object = session.object_on(Side.HUBSPOT).id
     known = discovered(sync.app.hubspot_id, from_object, to_object)
     plain = plain_type(from_object, to_object, known)
     mappings = []
     for row in rows:
-        field = session.object(Side.APP).reference(row.app_field)
+        field = session.object_on(Side.APP).reference(row.app_field)
         if field is None:
             _say(
                 session,
                 Code.FIELD_MISSING,
-                f"{session.object(Side.APP).name} has no reference {row.app_field} any more.",
+                f"{session.object_on(Side.APP).name} has no reference {row.app_field} any more.",
             )
             continue
         type_ = AssociationType(row.category, row.type_id or 0)

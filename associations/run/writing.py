@@ -150,7 +150,8 @@ class LinkWriter:
         edges: dict[tuple[str, str], Edge] = {}
         for change in changes:
             near, far = change.link, change.other_link
-            assert near is not None and far is not None
+            assert near is not None
+            assert far is not None
             edge = Edge(
                 near.hubspot_id or "",
                 far.hubspot_id or "",
@@ -166,13 +167,14 @@ class LinkWriter:
             "unlabel": hubspot.unlabel,
         }[op]
         self._intend(changes)
-        from_object = self.session.object(Side.HUBSPOT).id
+        from_object = self.session.object_on(Side.HUBSPOT).id
         outcomes = dict(
             zip(edges, call(from_object, to_object, list(edges.values())), strict=True)
         )
         answered = []
         for change in changes:
-            assert change.link is not None and change.other_link is not None
+            assert change.link is not None
+            assert change.other_link is not None
             key = (change.link.hubspot_id or "", change.other_link.hubspot_id or "")
             answered.append((change, outcomes[key]))
         self._settle(answered)
@@ -189,10 +191,11 @@ class LinkWriter:
             mine = [c for c in stale if c.after["to_object"] == to_object]
             ids = sorted({c.link.hubspot_id or "" for c in mine if c.link})
             held = self.session.hubspot.associations(
-                self.session.object(Side.HUBSPOT).id, to_object, ids
+                self.session.object_on(Side.HUBSPOT).id, to_object, ids
             )
             for change in mine:
-                assert change.link is not None and change.other_link is not None
+                assert change.link is not None
+                assert change.other_link is not None
                 links = held.get(change.link.hubspot_id or "", ())
                 far = change.other_link.hubspot_id
                 types = next((e.types for e in links if e.to_id == far), frozenset())
@@ -223,7 +226,7 @@ class LinkWriter:
             for i, references in patches.items()
         ]
         outcomes = self.session.app.update(
-            self.session.object(Side.APP), sent, Want((), self.session.references)
+            self.session.object_on(Side.APP), sent, Want((), self.session.references)
         )
         answered = [
             (change, outcome)
@@ -253,12 +256,12 @@ class LinkWriter:
         """The changes whose app record's reference is not what it was when planned."""
         limit = now() - FRESH
         always = self.session.run.plan_id is not None
-        stale = {
-            c.link_id: c.link
-            for c in batch
-            if c.link is not None and (always or (c.link.app_read_at or limit) <= limit)
-        }
-        links = [link for link in stale.values() if link is not None]
+        near = {c.link.pk: c.link for c in batch if c.link is not None}
+        links = [
+            link
+            for link in near.values()
+            if always or (link.app_read_at or limit) <= limit
+        ]
         size = self.session.app.capabilities.fetch_batch
         for start in range(0, len(links), size):
             reread(self.session, Side.APP, links[start : start + size])
@@ -267,9 +270,10 @@ class LinkWriter:
         for change in batch:
             change.link = fresh.get(change.link_id or 0, change.link)
             field = change.after.get("field") or change.before.get("field")
-            if field and change.link is not None and "ids" in change.before:
-                if stored_ids(change.link, field) != change.before["ids"]:
-                    moved.append(change)
+            if not field or change.link is None or "ids" not in change.before:
+                continue
+            if stored_ids(change.link, field) != change.before["ids"]:
+                moved.append(change)
         return moved
 
     def _unmoved_origin(self, batch: list[Change]) -> list[Change]:
@@ -279,7 +283,7 @@ class LinkWriter:
             mine = [c for c in batch if c.origin.get("to_object") == to_object]
             ids = sorted({c.link.hubspot_id or "" for c in mine if c.link})
             held = self.session.hubspot.associations(
-                self.session.object(Side.HUBSPOT).id, str(to_object), ids
+                self.session.object_on(Side.HUBSPOT).id, str(to_object), ids
             )
             for change in mine:
                 assert change.link is not None
@@ -378,7 +382,7 @@ class LinkWriter:
                 types=c.after.get("types", []),
             )
             for c in done
-            if c.kind != ChangeKind.UNLINK and c.other_link_id
+            if c.kind != ChangeKind.UNLINK and c.other_link_id and c.link_id
         ]
         ended = {
             (int(c.mapping_key), c.link_id, other)

@@ -129,6 +129,9 @@ def _phone(text: str) -> str | None:
             )
         except phonenumbers.NumberParseException:
             return _digits(plain)
+        if not phonenumbers.is_possible_number(found):
+            # Of no known length: the country's own prefix cannot be told from the rest.
+            return _digits(re.sub(r"^[\s(]*00", "", plain, count=1))
         form = phonenumbers.PhoneNumberFormat.E164
         number: str = phonenumbers.format_number(found, form)
         return f"{number}x{found.extension}" if found.extension else number

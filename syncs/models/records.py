@@ -25,8 +25,9 @@ class RecordLink(models.Model):
     sync = models.ForeignKey(
         ObjectSync, on_delete=models.CASCADE, related_name="record_links"
     )
-    hubspot_id = models.CharField(max_length=100, null=True, blank=True)
-    app_id = models.CharField(max_length=300, null=True, blank=True)
+    # Null, not blank, where a side is missing: nulls are no duplicates of each other.
+    hubspot_id = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001
+    app_id = models.CharField(max_length=300, null=True, blank=True)  # noqa: DJ001
     hubspot_values: models.JSONField[JsonDict, JsonDict] = models.JSONField(
         default=dict, blank=True
     )

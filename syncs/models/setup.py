@@ -90,7 +90,7 @@ class ObjectSync(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.app.name} › {self.name}"
+        return f"{self.app.name} \u203a {self.name}"
 
     def allows(self, side: Side) -> bool:
         """Whether this sync may write to a side at all."""

@@ -281,7 +281,7 @@ class RecordPlanner:
 
     def _required(self, side: Side, values: dict[str, Any]) -> str:
         """The first field that the side demands and that has no value here."""
-        obj = self.session.object(side)
+        obj = self.session.object_on(side)
         columns = {name for ref in obj.references for name in ref.columns}
         return next(
             (

@@ -102,7 +102,7 @@ def _read_side(session: Session, side: Side, full: bool) -> None:
 
 def _read_all(session: Session, side: Side) -> None:
     """Read every record; the place is kept with each page, so a kill costs one page."""
-    sync, obj = session.sync, session.object(side)
+    sync, obj = session.sync, session.object_on(side)
     place = dict(sync.read_state.get(side) or {})
     if place.get("revision") != sync.revision or session.run.full:
         place = {"revision": sync.revision, "run": session.run.pk}
@@ -148,12 +148,12 @@ def reread(session: Session, side: Side, links: list[RecordLink]) -> None:
     """Read records again by id and take what is found, or that they are gone."""
     ids = [link.id_on(side) or "" for link in links]
     fetched = session.connector(side).fetch(
-        session.object(side), ids, session.want(side)
+        session.object_on(side), ids, session.want(side)
     )
     session.tally.add("read", side, len(fetched.records))
     with transaction.atomic():
         store_page(session, side, list(fetched.records.values()))
-        gone = [l for l in links if l.id_on(side) in fetched.gone]
+        gone = [x for x in links if x.id_on(side) in fetched.gone]
         for link in gone:
             link.refresh_from_db()
             setattr(link, f"{side}_gone_at", now())
@@ -167,7 +167,7 @@ def reread(session: Session, side: Side, links: list[RecordLink]) -> None:
 def _read_changed(session: Session, side: Side) -> None:
     connector, obj, want = (
         session.connector(side),
-        session.object(side),
+        session.object_on(side),
         session.want(side),
     )
     cursor: datetime = getattr(session.sync, CURSORS[side])

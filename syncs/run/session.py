@@ -114,7 +114,7 @@ class Session:
     def connector(self, side: Side) -> Connector:
         return self.hubspot if side is Side.HUBSPOT else self.app
 
-    def object(self, side: Side) -> ObjectType:
+    def object_on(self, side: Side) -> ObjectType:
         return self.objects[side]
 
     def log(self, text: str, *, level: str = "info", code: str = "") -> None:
@@ -182,7 +182,7 @@ class Session:
         return "" if cursor == "none" else cursor
 
     def field_of(self, side: Side, name: str) -> Field:
-        return self.object(side).field(name) or Field(name, ValueType.TEXT)
+        return self.object_on(side).field(name) or Field(name, ValueType.TEXT)
 
     def canonical_values(self, side: Side, record: Record) -> dict[str, object]:
         """A record's wanted values in canonical form, with what could not be read.
@@ -213,16 +213,18 @@ class Session:
         if side not in self._checked:
             self._checked.add(side)
             self.refresh(side)
-        return self.object(side).field(name) is None
+        return self.object_on(side).field(name) is None
 
     def refresh(self, side: Side) -> None:
         """Discover a side again; fields that have gone are left out from here on."""
         found = self.connector(side).discover()
         owner = self.sync.app.hubspot if side is Side.HUBSPOT else self.sync.app
         schemas.save_schema(owner, found)
-        now = found.object(self.object(side).id)
+        now = found.object(self.object_on(side).id)
         if now is None:
-            raise SchemaError(f"{owner.name} no longer has {self.object(side).name}.")
+            raise SchemaError(
+                f"{owner.name} no longer has {self.object_on(side).name}."
+            )
         self.objects[side] = now
         gone = {name for name in self.names(side) if now.field(name) is None}
         self.missing.setdefault(side, set()).update(gone)
@@ -277,6 +279,7 @@ def open_session(
 
     Raises: SchemaError when an object type was never discovered.
     """
+    assert run.sync_id is not None, "a child run has a sync"
     sync = ObjectSync.objects.select_related("app__hubspot").get(pk=run.sync_id)
     spent = run.counters.get("api_calls", {})
     meters = {side: Meter(spent.get(side, 0)) for side in Side}

@@ -118,10 +118,14 @@ def _touch(
 ) -> None:
     """Note that unchanged records were read; most of a quiet full read ends here."""
     stamps = {f"{side}_read_at": now(), f"{side}_seen": session.run.pk}
-    still = [l.pk for l, before in same if before == getattr(l, f"{side}_modified_at")]
+    still = {
+        link.pk
+        for link, before in same
+        if before == getattr(link, f"{side}_modified_at")
+    }
     if still:
         RecordLink.objects.filter(pk__in=still).update(**stamps)
-    save_links([l for l, before in same if l.pk not in set(still)])
+    save_links([link for link, _ in same if link.pk not in still])
 
 
 def _store_keys(
@@ -134,7 +138,9 @@ def _store_keys(
     if not session.keys:
         return
     stored: dict[int, set[tuple[int, str]]] = {}
-    for key in RecordKey.objects.filter(link__in=[l.pk for l in moved], side=side):
+    for key in RecordKey.objects.filter(
+        link__in=[link.pk for link in moved], side=side
+    ):
         stored.setdefault(key.link_id, set()).add((key.rank, key.value))
     rows: list[RecordKey] = []
     stale: list[int] = []

@@ -135,7 +135,7 @@ def _look(
     """
     connector, obj, want = (
         session.connector(side),
-        session.object(side),
+        session.object_on(side),
         session.want(side),
     )
     reserved = {c.reserved_id: c for c in changes if c.reserved_id}
@@ -164,7 +164,7 @@ def _unique_names(session: Session, side: Side) -> list[str]:
     marker = session.sync.marker.get(side)
     unique = [
         f.name
-        for f in session.object(side).fields
+        for f in session.object_on(side).fields
         if f.unique and f.name in session.names(side)
     ]
     return [marker, *unique] if marker else unique
@@ -175,7 +175,7 @@ def _among_new(
 ) -> dict[int, Record | None]:
     """Look among the records created since: one whose every sent value agrees is it."""
     since = min((c.sent_at for c in changes if c.sent_at), default=now()) - CLOCK_SKEW
-    connector, obj = session.connector(side), session.object(side)
+    connector, obj = session.connector(side), session.object_on(side)
     fits: dict[int, list[Record]] = {}
     for page in connector.created_since(obj, session.want(side), since):
         ids = [r.id for r in page.records]

@@ -105,7 +105,7 @@ class RecordWriter:
                 change.outcome, change.sent_at = ChangeOutcome.SENT, now()
             save_changes(batch)
         outcomes = self.session.connector(side).create(
-            self.session.object(side), drafts, self._answer(side)
+            self.session.object_on(side), drafts, self._answer(side)
         )
         made: list[Change] = []
         with transaction.atomic():
@@ -121,9 +121,10 @@ class RecordWriter:
         self._progress(len(batch))
 
     def _drafts(self, side: Side, batch: list[Change]) -> list[Draft]:
-        connector, obj = self.session.connector(side), self.session.object(side)
+        connector, obj = self.session.connector(side), self.session.object_on(side)
         carried = [stage.inline(self.session, batch) for stage in self.stages]
-        ids = connector.reserve(obj, len(batch)) or [None] * len(batch)
+        reserved_ids = connector.reserve(obj, len(batch))
+        ids: Sequence[str | None] = reserved_ids or [None for _ in batch]
         drafts: list[Draft] = []
         for change, reserved in zip(batch, ids, strict=True):
             change.reserved_id = reserved or ""
@@ -226,7 +227,7 @@ class RecordWriter:
             for c in batch
         ]
         outcomes = self.session.connector(side).update(
-            self.session.object(side), patches, self._answer(side)
+            self.session.object_on(side), patches, self._answer(side)
         )
         done = 0
         with transaction.atomic():

@@ -13,6 +13,7 @@ from connections.connectors.base import (
     SchemaError,
     ScopeError,
 )
+from connections.connectors.http import Door
 from connections.connectors.hubspot.api import Api, text
 from connections.connectors.hubspot.dialect import HubSpotDialect
 from connections.connectors.hubspot.links import Links
@@ -21,7 +22,6 @@ from connections.connectors.hubspot.reading import Reader
 from connections.connectors.hubspot.schema import SchemaReader
 from connections.connectors.hubspot.values import CONTACTS
 from connections.connectors.hubspot.writing import Writer
-from connections.connectors.http import Door
 from connections.records import (
     AssociationTypeInfo,
     Capabilities,

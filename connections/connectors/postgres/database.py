@@ -50,6 +50,7 @@ FORBIDDEN = (
 )
 
 Params = Sequence[Any] | Mapping[str, Any]
+Statement = sql.SQL | sql.Composed
 Row = tuple[Any, ...]
 
 
@@ -79,7 +80,7 @@ class _SoftTimestamptz(TimestamptzLoader):
             return bytes(data).decode()
 
 
-LOADERS = {
+LOADERS: dict[str, type[DateLoader | TimestampLoader | TimestamptzLoader]] = {
     "date": _SoftDate,
     "timestamp": _SoftTimestamp,
     "timestamptz": _SoftTimestamptz,
@@ -148,7 +149,7 @@ class Database:
         for session in idle:
             session.close()
 
-    def read(self, statement: sql.Composable, params: Params = ()) -> list[Row]:
+    def read(self, statement: Statement, params: Params = ()) -> list[Row]:
         """The rows of a statement that changes nothing; again where one was in the way.
 
         Raises: ConnectorError; RowError where a parameter does not fit its type.
@@ -165,7 +166,7 @@ class Database:
             _pause(attempt)
         raise AssertionError("unreachable")
 
-    def write(self, statement: sql.Composable, params: Params = ()) -> list[Row]:
+    def write(self, statement: Statement, params: Params = ()) -> list[Row]:
         """The rows that a changing statement returns; it took effect whole or not at all.
 
         Raises: RowError for what a row held; UncertainError where the session broke and
@@ -190,7 +191,7 @@ class Database:
     # Sessions --------------------------------------------------------------------------
 
     def _run(
-        self, statement: sql.Composable, params: Params, *, changes: bool = False
+        self, statement: Statement, params: Params, *, changes: bool = False
     ) -> list[Row]:
         session = self._take()
         try:

@@ -328,7 +328,7 @@ class Reader:
         )
         return statement, values
 
-    def _read(self, statement: sql.Composable, params: Sequence[Any]) -> list[Row]:
+    def _read(self, statement: sql.Composed, params: Sequence[Any]) -> list[Row]:
         try:
             return self._db.read(statement, params)
         except RowError as exc:
@@ -380,7 +380,7 @@ class Reader:
                 found[row[0]] = self._chosen.record(row[1:])
         return found
 
-    def _rows_of(self, statement: sql.Composable, values: list[str]) -> list[Row]:
+    def _rows_of(self, statement: sql.Composed, values: list[str]) -> list[Row]:
         if not values:
             return []
         try:

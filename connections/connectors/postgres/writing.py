@@ -439,9 +439,10 @@ class Writer:
         if diag.column_name:
             return (diag.column_name,)
         name = diag.constraint_name
-        for key in (*table.unique_keys, *table.foreign_keys):
-            if name and key.name == name:
-                return key.columns
+        keys = {key.name: key.columns for key in table.unique_keys}
+        keys |= {key.name: key.columns for key in table.foreign_keys}
+        if name and name in keys:
+            return keys[name]
         if name and table.checks.get(name):
             return (table.checks[name],)
         if error.state.startswith("22"):
