@@ -1,0 +1,335 @@
+"""Check one object sync against what both systems have, and complete what it leaves out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from zoneinfo import ZoneInfo
+
+from associations.services import Types, find_type
+from associations.setup.defaults import default_match
+from associations.setup.problems import Problems, hint
+from associations.setup.spec import AssociationSpec, FieldSpec, SyncSpec
+from connections.connectors.base import ConnectorError
+from connections.records import (
+    AssociationType,
+    Field,
+    ObjectType,
+    ReferenceField,
+    Schema,
+    Side,
+    ValueType,
+)
+from syncs.engine.values import ValueProblem, canonical, convert
+
+TIMES = (ValueType.DATETIME, ValueType.DATE)
+LOOSE = (ValueType.TEXT, ValueType.OPTION)  # their values decide, one by one
+NOUN = {Side.HUBSPOT: "property", Side.APP: "field"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A sync that can be stored: objects found, keys and types settled."""
+
+    spec: SyncSpec
+    objects: Mapping[Side, ObjectType]
+    types: Mapping[str, AssociationType] = field(default_factory=dict)  # by path
+
+
+@dataclass
+class SyncCheck:
+    """Checks one sync; `targets` are the HubSpot and app objects of the app's syncs."""
+
+    spec: SyncSpec
+    schemas: Mapping[Side, Schema]
+    problems: Problems
+    objects: dict[Side, ObjectType] = field(default_factory=dict)
+
+    def bad(self, at: str, text: str) -> None:
+        self.problems.add(f"{self.spec.path}.{at}" if at else self.spec.path, text)
+
+    def fields(self) -> SyncSpec | None:
+        """Check all but the links. Returns the sync with its match keys, or None."""
+        for side, name in (
+            (Side.HUBSPOT, self.spec.hubspot_object),
+            (Side.APP, self.spec.app_object),
+        ):
+            self._object(side, name)
+        if len(self.objects) < 2:
+            return None
+        for mapping in self.spec.fields:
+            self._mapping(mapping)
+        self._repeated()
+        self._cursor()
+        self._marker()
+        match = self.spec.match
+        if self.spec.matching == "default":
+            match = default_match(
+                self.objects[Side.HUBSPOT],
+                self.objects[Side.APP],
+                self.spec.fields,
+                self.spec.path,
+            )
+            if not match:
+                self.bad("matching", "No default key fits these objects; give a match.")
+        for part in (part for key in match for part in key):
+            for side, name in ((Side.HUBSPOT, part.hubspot), (Side.APP, part.app)):
+                self._field(side, name, f"{part.path}.{side}")
+        return replace(self.spec, match=match, on_create=self._constants())
+
+    # Objects and fields -----------------------------------------------------------------
+
+    def _object(self, side: Side, name: str) -> None:
+        schema, key = self.schemas[side], f"{side}_object"
+        found = schema.object(name)
+        if found is None:
+            known = [o.name for o in schema.objects]
+            self.bad(key, f"There is no object {name!r}.{hint(name, known)}")
+        elif found.refused:
+            self.bad(key, found.refused)
+        elif not found.writable and self._writes(side):
+            way = "to_hubspot" if side is Side.APP else "to_app"
+            self.bad(key, f"{name} cannot be written; use direction: {way}.")
+        else:
+            self.objects[side] = found
+
+    def _writes(self, side: Side, direction: str = "") -> bool:
+        return (direction or self.spec.direction) in ("two_way", f"to_{side}")
+
+    def _field(self, side: Side, name: str, path: str) -> Field | None:
+        found = self.objects[side].field(name)
+        if found is None:
+            known = [f.name for f in self.objects[side].fields]
+            self.problems.add(
+                path,
+                f"{self.objects[side].name} has no {NOUN[side]} {name!r}."
+                f"{hint(name, known, most=0)}",
+            )
+        return found
+
+    def _narrows(self, direction: str, path: str) -> None:
+        own = self.spec.direction
+        if direction and own != "two_way" and direction != own:
+            self.problems.add(
+                f"{path}.direction",
+                f"{direction} is wider than the sync's own direction, {own}.",
+            )
+
+    # Field mappings ---------------------------------------------------------------------
+
+    def _mapping(self, mapping: FieldSpec) -> None:
+        found = {
+            side: self._field(
+                side, str(getattr(mapping, side)), f"{mapping.path}.{side}"
+            )
+            for side in Side
+        }
+        hubspot, app = found[Side.HUBSPOT], found[Side.APP]
+        self._narrows(mapping.direction, mapping.path)
+        if (mapping.conflict or self.spec.conflict) == "latest":
+            self._latest(f"{mapping.path}.conflict" if mapping.conflict else "")
+        if hubspot is None or app is None:
+            return
+        direction = mapping.direction or self.spec.direction
+        for side, field_ in ((Side.HUBSPOT, hubspot), (Side.APP, app)):
+            if field_.read_only and self._writes(side, direction):
+                why = f" ({field_.read_only_reason})" if field_.read_only_reason else ""
+                self.problems.add(
+                    f"{mapping.path}.{side}",
+                    f"{field_.name} is read-only{why}; map it one way, with "
+                    f"direction: to_{side.other}.",
+                )
+        if not _fit(hubspot.type, app.type):
+            self.problems.add(
+                mapping.path,
+                f"{hubspot.name} holds a {hubspot.type} and {app.name} a {app.type}: "
+                "they cannot be kept in step.",
+            )
+        self._values(mapping, hubspot, app)
+
+    def _values(self, mapping: FieldSpec, hubspot: Field, app: Field) -> None:
+        path = f"{mapping.path}.values"
+        for field_, words in (
+            (hubspot, mapping.values),
+            (app, mapping.values.values()),
+        ):
+            known = {o.value for o in field_.options}
+            for word in words:
+                if known and word not in known:
+                    self.problems.add(
+                        path,
+                        f"{field_.name} has no option {word!r}.{hint(word, known)}",
+                    )
+        both = (mapping.direction or self.spec.direction) == "two_way"
+        if both and len(set(mapping.values.values())) < len(mapping.values):
+            self.problems.add(
+                path,
+                "Two values map to the same one, so that the way back is not clear; "
+                "map it one way.",
+            )
+
+    def _repeated(self) -> None:
+        seen: set[tuple[Side, str]] = set()
+        for mapping in self.spec.fields:
+            direction = mapping.direction or self.spec.direction
+            for side in Side:
+                name = str(getattr(mapping, side))
+                if self._writes(side, direction):
+                    if (side, name) in seen:
+                        self.problems.add(
+                            f"{mapping.path}.{side}",
+                            f"{name} is written by two mappings.",
+                        )
+                    seen.add((side, name))
+
+    def _latest(self, path: str) -> None:
+        if self.spec.app_cursor in ("", "none"):
+            self.problems.add(
+                path or f"{self.spec.path}.conflict",
+                "latest needs to know when the app's records changed; name the field "
+                "that tells in app_cursor, or use hubspot or app.",
+            )
+
+    # The rest ---------------------------------------------------------------------------
+
+    def _cursor(self) -> None:
+        if self.spec.conflict == "latest" and not self.spec.fields:
+            self._latest("")
+        name = self.spec.app_cursor
+        if name in ("", "none"):
+            return
+        found = self._field(Side.APP, name, f"{self.spec.path}.app_cursor")
+        if found is not None and found.type not in TIMES:
+            self.bad("app_cursor", f"{name} is a {found.type}, not a time of change.")
+
+    def _marker(self) -> None:
+        for word, name in self.spec.marker.items():
+            side, path = Side(word), f"{self.spec.path}.marker.{word}"
+            found = self._field(side, name, path)
+            if found is None:
+                continue
+            if not found.unique:
+                self.problems.add(
+                    path,
+                    f"{name} may hold the same value twice; a marker must be unique.",
+                )
+            elif found.read_only:
+                self.problems.add(path, f"{name} is read-only; a marker is written.")
+
+    def _constants(self) -> dict[str, dict[str, object]]:
+        """`on_create` in canonical form."""
+        made: dict[str, dict[str, object]] = {}
+        for word, constants in self.spec.on_create.items():
+            side = Side(word)
+            for name, value in constants.items():
+                path = f"{self.spec.path}.on_create.{word}.{name}"
+                found = self._field(side, name, path)
+                if found is None:
+                    continue
+                if found.read_only:
+                    self.problems.add(path, f"{name} is read-only.")
+                    continue
+                try:
+                    raw = canonical(value, found, zone=ZoneInfo(self.spec.timezone))
+                    made.setdefault(word, {})[name] = convert(raw, found, found)
+                except ValueProblem as exc:
+                    self.problems.add(path, f"{exc.code}: {exc.message}")
+        return made
+
+    # Links ------------------------------------------------------------------------------
+
+    def links(
+        self,
+        targets: Mapping[str, tuple[str, str]],
+        types: Callable[[str, str], Types],
+    ) -> dict[str, AssociationType]:
+        """Check the associations.
+
+        Args: targets, each sync of the app with its HubSpot and app object's name;
+            types, reads the association types from one object to another.
+        Returns: the type of each, by the association's path.
+        """
+        found: dict[str, AssociationType] = {}
+        seen: set[str] = set()
+        for link in self.spec.associations:
+            if link.app_field in seen:
+                self.problems.add(
+                    f"{link.path}.app_field",
+                    f"{link.app_field} is mapped twice; several types for one field are "
+                    "not available yet.",
+                )
+            seen.add(link.app_field)
+            self._narrows(link.direction, link.path)
+            reference = self._reference(link)
+            target = self._target(link, targets, reference)
+            if reference is None or target is None:
+                continue
+            near = self.objects[Side.HUBSPOT].id
+            try:
+                found[link.path] = find_type(
+                    link.type,
+                    near,
+                    target.id,
+                    types(near, target.id),
+                    many=reference.many,
+                )
+            except ConnectorError as exc:
+                self.problems.add(f"{link.path}.type", f"{exc.code}: {exc.message}")
+        return found
+
+    def _reference(self, link: AssociationSpec) -> ReferenceField | None:
+        app = self.objects[Side.APP]
+        found = app.reference(link.app_field)
+        if found is None:
+            known = [r.name for r in app.references]
+            what = (
+                "is not a reference" if app.field(link.app_field) else "does not exist"
+            )
+            self.problems.add(
+                f"{link.path}.app_field",
+                f"{link.app_field!r} {what} in {app.name}.{hint(link.app_field, known)}",
+            )
+        elif found.read_only and self._writes(Side.APP, link.direction):
+            self.problems.add(
+                f"{link.path}.app_field",
+                f"{link.app_field} is read-only; use direction: to_hubspot.",
+            )
+        return found
+
+    def _target(
+        self,
+        link: AssociationSpec,
+        targets: Mapping[str, tuple[str, str]],
+        reference: ReferenceField | None,
+    ) -> ObjectType | None:
+        path = f"{link.path}.to"
+        if link.to not in targets:
+            self.problems.add(
+                path,
+                f"This app has no sync called {link.to!r}.{hint(link.to, targets)}",
+            )
+            return None
+        if link.to == self.spec.name:
+            self.problems.add(
+                path, "Links between records of one object are not available yet."
+            )
+            return None
+        hubspot, app = targets[link.to]
+        far = self.schemas[Side.APP].object(app)
+        if reference is not None and far is not None:
+            held = self.schemas[Side.APP].object(reference.target)
+            if held is None or held.id != far.id:
+                self.problems.add(
+                    path,
+                    f"{link.app_field} points to {reference.target}, but {link.to} syncs "
+                    f"{far.name}.",
+                )
+                return None
+        return self.schemas[Side.HUBSPOT].object(hubspot)
+
+
+def _fit(one: ValueType, other: ValueType) -> bool:
+    """Whether any value of one type can ever be one of the other."""
+    if one == other or {one, other} <= {ValueType.DATE, ValueType.DATETIME}:
+        return True
+    return one in LOOSE or other in LOOSE

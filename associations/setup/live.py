@@ -1,0 +1,192 @@
+"""Check a whole set-up file against the systems it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from associations.services import Types
+from associations.setup import kinds
+from associations.setup.checking import Checked, SyncCheck
+from associations.setup.problems import Problems, hint
+from associations.setup.spec import AccountSpec, AppSpec, FileSpec, Secret
+from connections import services
+from connections.connectors.base import (
+    AssociationConnector,
+    AuthError,
+    Connector,
+    ConnectorError,
+    ScopeError,
+)
+from connections.models import ConnectedApp, HubSpotAccount
+from connections.records import Schema, Side
+from syncs.models import ObjectSync
+
+Owner = HubSpotAccount | ConnectedApp
+
+
+@dataclass
+class Plan:
+    """What a file comes to: rows (unsaved), schemas and checked syncs, by path."""
+
+    owners: dict[str, Owner] = field(default_factory=dict)
+    schemas: dict[str, Schema] = field(default_factory=dict)
+    syncs: dict[str, Checked] = field(default_factory=dict)
+    types: dict[tuple[str, str, str], Types] = field(default_factory=dict)
+
+
+class LiveCheck:
+    """Connects to everything a file names; `close` gives the connections back."""
+
+    def __init__(self, spec: FileSpec, problems: Problems) -> None:
+        self.spec, self.problems = spec, problems
+        self.plan = Plan()
+        self._open: dict[str, Connector] = {}
+        self._accounts: dict[str, str] = {}  # the path of each account, by name
+
+    def close(self) -> None:
+        for connector in self._open.values():
+            connector.close()
+
+    def run(self) -> Plan:
+        """Check accounts, then apps with their syncs; problems are collected."""
+        for account in self.spec.accounts:
+            row = account_row(account)
+            self._accounts[account.name] = account.path
+            self._connect(account.path, row, "token")
+        for app in self.spec.apps:
+            self._app(app)
+        return self.plan
+
+    def _connect(self, path: str, owner: Owner, secret: str) -> None:
+        self.plan.owners[path] = owner
+        if self.problems.under(path):
+            return
+        if not owner.credentials:
+            self.problems.add(
+                f"{path}.{secret}", f"{owner.name} has no credentials yet; give them."
+            )
+            return
+        try:
+            connector = (
+                services.open_hubspot(owner)
+                if isinstance(owner, HubSpotAccount)
+                else services.open_app(owner)
+            )
+            self._open[path] = connector
+            report = connector.test()
+            owner.identity = report.account[:200]
+            self.plan.schemas[path] = connector.discover()
+        except ConnectorError as exc:
+            refused = isinstance(exc, AuthError | ScopeError)
+            at = f"{path}.{secret}" if refused else path
+            self.problems.add(at, f"{exc.code}: {exc.message} {exc.remedy}")
+
+    def _app(self, app: AppSpec) -> None:
+        account = self._account(app)
+        if account is None:
+            return
+        (secret,) = kinds.AVAILABLE[app.kind].credentials if app.kind else ("",)
+        hubspot = self.plan.owners[account]
+        assert isinstance(hubspot, HubSpotAccount), "an account's path"
+        if app.kind:
+            self._connect(app.path, app_row(app, hubspot), f"credentials.{secret}")
+        if account in self.plan.schemas and app.path in self.plan.schemas:
+            self._syncs(app, account)
+
+    def _account(self, app: AppSpec) -> str | None:
+        """The path of the app's account, which may be one that is stored."""
+        if app.hubspot in self._accounts:
+            return self._accounts[app.hubspot]
+        stored = HubSpotAccount.objects.filter(name=app.hubspot).first()
+        if stored is None:
+            names = [
+                *self._accounts,
+                *HubSpotAccount.objects.values_list("name", flat=True),
+            ]
+            if app.hubspot:
+                self.problems.add(
+                    f"{app.path}.hubspot",
+                    f"There is no HubSpot account {app.hubspot!r}."
+                    f"{hint(app.hubspot, names)}",
+                )
+            return None
+        path = self._accounts[app.hubspot] = f"{app.path}.hubspot"
+        self._connect(path, stored, "token")
+        return path
+
+    def _syncs(self, app: AppSpec, account: str) -> None:
+        schemas = {
+            Side.HUBSPOT: self.plan.schemas[account],
+            Side.APP: self.plan.schemas[app.path],
+        }
+        named = {s.name: (s.hubspot_object, s.app_object) for s in app.syncs}
+        renamed = {s.renamed_from for s in app.syncs}
+        row = self.plan.owners[app.path]
+        for stored in ObjectSync.objects.filter(app=row.pk, archived_at=None):
+            if stored.name not in renamed:
+                objects = (stored.hubspot_object, stored.app_object)
+                named.setdefault(stored.name, objects)
+        for sync in app.syncs:
+            check = SyncCheck(sync, schemas, self.problems)
+            settled = check.fields()
+            if settled is None:
+                continue
+            types = check.links(named, lambda a, b: self._types(account, a, b))
+            self.plan.syncs[sync.path] = Checked(settled, check.objects, types)
+
+    def _types(self, account: str, from_object: str, to_object: str) -> Types:
+        key = account, from_object, to_object
+        if key not in self.plan.types:
+            connector = self._open[account]
+            assert hasattr(connector, "association_types")
+            hubspot: AssociationConnector = connector  # type: ignore[assignment]
+            self.plan.types[key] = hubspot.association_types(from_object, to_object)
+        return self.plan.types[key]
+
+
+def _stored(model: type[Any], spec: AccountSpec | AppSpec) -> Any:
+    """The row that a spec is about, by its name or the one it had."""
+    return (
+        model.objects.filter(name=spec.name).first()
+        or model.objects.filter(name=spec.renamed_from or spec.name).first()
+        or model()
+    )
+
+
+def _secrets(owner: Owner, given: Mapping[str, Secret]) -> None:
+    """Put credentials on a row; those that are not given stay."""
+    for key, secret in given.items():
+        owner.credentials = {**owner.credentials, key: secret.value}
+        kept = {k: v for k, v in owner.credential_env.items() if k != key}
+        if secret.template:
+            kept[key] = secret.template
+        owner.credential_env = kept
+
+
+def account_row(spec: AccountSpec) -> HubSpotAccount:
+    """The account as the file wants it, unsaved."""
+    row: HubSpotAccount = _stored(HubSpotAccount, spec)
+    for name in (
+        "name",
+        "base_url",
+        "api_version",
+        "requests_per_10s",
+        "association_requests_per_10s",
+        "search_per_second",
+    ):
+        setattr(row, name, getattr(spec, name))
+    row.archived_at = None
+    _secrets(row, {"token": spec.token} if spec.token else {})
+    return row
+
+
+def app_row(spec: AppSpec, hubspot: HubSpotAccount) -> ConnectedApp:
+    """The app as the file wants it, unsaved."""
+    row: ConnectedApp = _stored(ConnectedApp, spec)
+    row.name, row.kind, row.hubspot = spec.name, spec.kind, hubspot
+    row.settings = dict(spec.settings)
+    row.archived_at = None
+    _secrets(row, spec.credentials)
+    return row

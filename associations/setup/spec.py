@@ -1,0 +1,110 @@
+"""A set-up file's content once its form is right: plain values, nothing looked up yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+BASE_URL = "https://api.hubapi.com"
+AssociationChoice = str | Mapping[str, Any]  # "", "primary", "default", {category, id}
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A credential and, where it came from variables, how the file writes it."""
+
+    value: str
+    template: str = ""
+
+    def __repr__(self) -> str:
+        return f"Secret({self.template or '***'})"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSpec:
+    path: str
+    name: str
+    renamed_from: str = ""
+    token: Secret | None = None
+    api_version: str = "2026-03"
+    base_url: str = BASE_URL
+    requests_per_10s: float = 100
+    association_requests_per_10s: float | None = None
+    search_per_second: float = 4
+
+
+@dataclass(frozen=True, slots=True)
+class MatchPart:
+    path: str
+    hubspot: str
+    app: str
+    normalize: str = "exact"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    path: str
+    hubspot: str
+    app: str
+    direction: str = ""
+    conflict: str = ""
+    never_blank: bool | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationSpec:
+    """One reference field to keep; `type` "" leaves the choice to what HubSpot offers."""
+
+    path: str
+    app_field: str
+    to: str
+    type: AssociationChoice = ""
+    direction: str = ""
+    conflict: str = ""
+    on_unlink: str = "keep_pair"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSpec:
+    """One object sync; durations in seconds, `every_s` None for by hand only."""
+
+    path: str
+    name: str
+    hubspot_object: str
+    app_object: str
+    renamed_from: str = ""
+    direction: str = "two_way"
+    conflict: str = "hubspot"
+    creates: str = "both"
+    matching: str = "default"
+    match: tuple[tuple[MatchPart, ...], ...] = ()
+    marker: Mapping[str, str] = field(default_factory=dict)
+    fields: tuple[FieldSpec, ...] = ()
+    on_create: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    every_s: int | None = 600
+    sweep_every_s: int = 3600
+    full_every_s: int = 86400
+    app_cursor: str = ""
+    timezone: str = "UTC"
+    enabled: bool = True
+    associations: tuple[AssociationSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppSpec:
+    path: str
+    name: str
+    kind: str
+    hubspot: str
+    renamed_from: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    credentials: Mapping[str, Secret] = field(default_factory=dict)
+    syncs: tuple[SyncSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    accounts: tuple[AccountSpec, ...] = ()
+    apps: tuple[AppSpec, ...] = ()

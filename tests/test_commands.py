@@ -1,0 +1,257 @@
+"""The commands as scripts use them: exit codes, one-line errors, JSON, no secrets."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import ManagementUtility
+
+from connections.models import ConnectedApp, HubSpotAccount
+from connections.sandbox.server import SandboxServer
+from syncs.models import ObjectSync, RecordLink
+from tests.world import World
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+FILE = """
+version: 1
+hubspot:
+  - {name: Acme, token: "${HUBSPOT_TOKEN}", base_url: "${HUBSPOT_URL}",
+     requests_per_10s: 100000, search_per_second: 1000}
+apps:
+  - name: Ops
+    kind: postgres
+    hubspot: Acme
+    credentials: {dsn: "${OPS_DSN}"}
+    syncs:
+      - name: Companies
+        hubspot_object: companies
+        app_object: companies
+        match: [{hubspot: domain, app: domain, normalize: domain}]
+        fields:
+          - {hubspot: name, app: name}
+          - {hubspot: domain, app: domain}
+          - {hubspot: annualrevenue, app: annual_revenue, conflict: app}
+        app_cursor: updated_at
+        every: off
+      - name: Contacts
+        hubspot_object: contacts
+        app_object: people
+        fields: [{hubspot: firstname, app: first_name}, {hubspot: email, app: email}]
+        app_cursor: updated_at
+        associations: [{app_field: company_id, to: Companies}]
+"""
+
+
+@dataclass
+class Ended:
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def manage(*arguments: str) -> Ended:
+    """Run a command as the shell does, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    status: Any = 0
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            ManagementUtility(["manage.py", *arguments]).execute()
+        except SystemExit as exc:
+            status = exc.code
+    return Ended(int(status or 0), out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def world(pg_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with SandboxServer(switches={"search_lag_s": 0}) as sandbox:
+        monkeypatch.setenv("HUBSPOT_TOKEN", sandbox.token)
+        monkeypatch.setenv("HUBSPOT_URL", sandbox.hubspot_url)
+        monkeypatch.setenv("OPS_DSN", pg_dsn)
+        yield World(sandbox, pg_dsn)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "setup.yaml"
+    path.write_text(FILE, encoding="utf-8")
+    return path
+
+
+def test_a_file_is_applied_and_applying_its_export_changes_nothing(world, file):
+    applied = manage("setup", "apply", str(file))
+    assert (applied.status, applied.err) == (0, ""), applied
+    revisions = list(ObjectSync.objects.values_list("name", "revision"))
+    assert revisions == [("Companies", 1), ("Contacts", 1)]
+    exported = manage("setup", "export")
+    assert world.sandbox.token not in exported.out
+    assert world.dsn not in exported.out
+    assert yaml.safe_load(exported.out)["hubspot"][0]["token"] == "${HUBSPOT_TOKEN}"
+    file.write_text(exported.out, encoding="utf-8")
+    again = manage("setup", "apply", str(file), "--json")
+    assert again.json == {"checked": False, "changed": [], "problems": []}
+    assert list(ObjectSync.objects.values_list("name", "revision")) == revisions
+
+
+def test_a_check_changes_nothing(world, file):
+    checked = manage("setup", "apply", str(file), "--check")
+    assert checked.status == 0, checked.err
+    assert "nothing was changed" in checked.out
+    assert not HubSpotAccount.objects.exists()
+
+
+def test_a_change_raises_the_revision_and_keeps_what_is_left_out(world, file):
+    manage("setup", "apply", str(file))
+    file.write_text(FILE.replace("conflict: app}", "conflict: hubspot}"), "utf-8")
+    changed = manage("setup", "apply", str(file))
+    assert changed.out == "Sync 'Ops: Companies' changed\n"
+    assert ObjectSync.objects.get(name="Companies").revision == 2
+    assert ObjectSync.objects.get(name="Contacts").revision == 1
+
+
+def test_a_renamed_sync_keeps_its_row_and_pruning_archives_the_rest(world, file):
+    manage("setup", "apply", str(file))
+    companies = ObjectSync.objects.get(name="Companies")
+    part = FILE.split("      - name: Contacts")[0]
+    part = part.replace(
+        "name: Companies", "name: Firms\n        renamed_from: Companies"
+    )
+    file.write_text(part, encoding="utf-8")
+    assert manage("setup", "apply", str(file), "--prune").status == 0
+    companies.refresh_from_db()
+    assert companies.name == "Firms"
+    assert ObjectSync.objects.get(name="Contacts").archived_at is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "text"),
+    [
+        ("conflict: app}", "conflit: app}", "fields[2].conflit", "'conflict'"),
+        ("hubspot: name,", "hubspot: nam,", "fields[0].hubspot", "'name'"),
+        ("app_object: people", "app_object: peple", "app_object", "'people'"),
+        ("to: Companies", "to: Company", "associations[0].to", "'Companies'"),
+        ("app_field: company_id", "app_field: email", "app_field", "not a reference"),
+        ("every: off", "every: soon", "every", "duration"),
+        ("app_cursor: updated_at\n        every", "app_cursor: name\n        every",
+         "app_cursor", "not a time"),
+        ("every: off", "deletes: ask", "deletes", "not available yet"),
+        ("every: off", "limits: {archive: 5}", "limits", "not available yet"),
+        ("every: off", "filters: {}", "filters", "not available yet"),
+        ("to: Companies}", "to: Companies, type: Boss}", "type", "not available yet"),
+        ("kind: postgres", "kind: notion", "kind", "not available yet"),
+        ("${OPS_DSN}", "${NO_SUCH}", "dsn", "NO_SUCH is not set"),
+        ("conflict: app}", "conflict: latest}\n        direction: sideways",
+         "direction", "cannot be 'sideways'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_path_and_changes_nothing(
+    world, file, old, new, path, text
+):
+    assert old in FILE
+    file.write_text(FILE.replace(old, new), encoding="utf-8")
+    refused = manage("setup", "apply", str(file))
+    assert refused.status == 2, refused
+    line = next(x for x in refused.err.splitlines() if path in x)
+    assert text in line
+    assert not HubSpotAccount.objects.exists()
+
+
+def test_a_refused_token_and_an_unreachable_database_are_told_and_kept_secret(
+    world, file, monkeypatch
+):
+    monkeypatch.setenv("HUBSPOT_TOKEN", "pat-na1-00000000-dead-beef")
+    monkeypatch.setenv("OPS_DSN", "postgres://ann:hunter2hunter2@127.0.0.1:1/none")
+    refused = manage("setup", "apply", str(file))
+    assert refused.status == 2
+    assert "CREDENTIALS_REFUSED" in refused.err
+    assert "UNAVAILABLE" in refused.err
+    assert "dead-beef" not in refused.err
+    assert "hunter2" not in refused.err
+
+
+def test_a_sync_prints_one_json_object_and_a_preview_writes_nothing(world, file):
+    manage("setup", "apply", str(file))
+    world.sql("INSERT INTO companies (name, domain) VALUES ('Acorn', 'acorn.example')")
+    world.sql("INSERT INTO people (email, company_id) VALUES ('a@acorn.example', 1)")
+    before = world.sandbox.control.writes()
+    preview = manage("sync", "--dry-run", "--json")
+    assert (preview.status, preview.err) == (0, ""), preview
+    assert [s["created"]["hubspot"] for s in preview.json["syncs"]] == [1, 1]
+    assert preview.json["syncs"][1]["associations"]["added"]["hubspot"] == 1
+    assert world.sandbox.control.writes() == before
+    applied = manage("sync", "--apply-plan", str(preview.json["run"]), "--json")
+    assert applied.json["status"] == "succeeded", applied
+    assert [s["created"]["hubspot"] for s in applied.json["syncs"]] == [1, 1]
+    assert world.primary() == {"a@acorn.example": "acorn.example"}
+    again = manage("sync", "--apply-plan", str(preview.json["run"]))
+    assert again.status == 2
+    assert "applied already" in again.err
+    quiet = manage("sync")
+    assert quiet.status == 0
+    assert "Contacts: succeeded" in quiet.out
+
+
+def test_unknown_names_and_bad_flags_end_with_2_and_one_line(world, file):
+    manage("setup", "apply", str(file))
+    for arguments, text in (
+        (("sync", "--sync", "Contact"), "Did you mean 'Contacts'?"),
+        (("sync", "--app", "Opps"), "Did you mean 'Ops'?"),
+        (("sync", "--limit", "0"), "whole number"),
+        (("sync", "--apply-plan", "999"), "no run 999"),
+        (("sync", "--nonsense"), "--nonsense"),
+        (("setup",), "setup apply"),
+        (("setup", "document"), "not available"),
+        (("setup", "apply", "/no/such/file"), "cannot be read"),
+    ):
+        ended = manage(*arguments)
+        assert ended.status == 2, arguments
+        assert text in ended.err
+        assert ended.err.count("\n") == 1, ended.err
+        assert ended.out == ""
+
+
+def test_two_records_are_tied_and_untied_by_hand(world, file):
+    manage("setup", "apply", str(file))
+    (company,) = world.create("companies", [{"name": "Acorn", "domain": "a.example"}])
+    world.sql("INSERT INTO companies (name, domain) VALUES ('Acorn', NULL)")
+    manage("sync", "--sync", "Companies")
+    where = ("--app", "Ops", "--sync", "Companies", company)
+    row = RecordLink.objects.get(hubspot_id=None)
+    other = RecordLink.objects.get(hubspot_id=company)
+    assert row.app_id is not None
+    assert manage("unpair", *where, str(other.app_id)).status == 0
+    assert manage("pair", *where, row.app_id).status == 0
+    assert RecordLink.objects.get(hubspot_id=company).app_id == row.app_id
+    again = manage("pair", *where, row.app_id)
+    assert again.status == 2
+    assert "paired already" in again.err
+
+
+def test_rotated_keys_open_what_the_old_ones_sealed(world, file, settings):
+    manage("setup", "apply", str(file))
+    new = "mJ4yGxkXqk5zK0v8pWcYc0oN1b2d3e4f5g6h7i8j9k0="
+    old = list(settings.ENCRYPTION_KEYS)
+    settings.ENCRYPTION_KEYS = [new, *old]
+    assert "2 connections" in manage("rotate_keys").out
+    settings.ENCRYPTION_KEYS = [new]
+    assert HubSpotAccount.objects.get().credentials == {"token": world.sandbox.token}
+    assert ConnectedApp.objects.get().credentials == {"dsn": world.dsn}
+
+
+@pytest.mark.parametrize("name", ["setup", "sync", "pair", "unpair", "rotate_keys"])
+def test_every_command_has_help(name):
+    helped = manage(name, "--help")
+    assert helped.status == 0
+    assert len(helped.out) > 200
