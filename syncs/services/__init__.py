@@ -6,6 +6,7 @@ from syncs.services.pairing import PairError, pair, unpair
 from syncs.services.reports import report
 from syncs.services.runs import (
     RunError,
+    applicable,
     cancel,
     enqueue,
     execute,
@@ -18,6 +19,7 @@ from syncs.services.runs import (
 __all__ = [
     "PairError",
     "RunError",
+    "applicable",
     "cancel",
     "enqueue",
     "execute",

@@ -104,28 +104,35 @@ def start(
     return run
 
 
-def plan_run(run_id: int) -> SyncRun:
-    """The dry run whose plan may be applied, by its own or a child's id.
+def plan_run(run_id: int) -> tuple[SyncRun, list[SyncRun]]:
+    """The dry run whose plan may be applied, and which of its children.
 
-    Raises: RunError when it is none, is not done, or the set-up changed since.
+    Args: run_id, a run's id (all its children) or a child's (that one).
+    Raises: RunError when it is none, is not done, was applied, or the set-up changed.
     """
-    found = SyncRun.objects.filter(pk=run_id).first()
-    run = found.parent if found is not None and found.parent else found
-    if run is None:
+    found = SyncRun.objects.filter(pk=run_id).select_related("parent", "sync").first()
+    if found is None:
         raise RunError(Code.CHANGED_SINCE_PLAN, f"There is no run {run_id}.")
-    if not run.dry_run or run.status not in (Status.SUCCEEDED, Status.PARTIAL):
+    run = found.parent or found
+    children = [found]
+    if found.parent is None:
+        children = list(run.children.select_related("sync").order_by("pk"))
+    done = (Status.SUCCEEDED, Status.PARTIAL)
+    if not run.dry_run or any(child.status not in done for child in children):
         raise RunError(
             Code.CHANGED_SINCE_PLAN, f"Run {run_id} is not a finished dry run."
         )
-    if run.applied_by.exists():
-        raise RunError(Code.CHANGED_SINCE_PLAN, f"Run {run_id} was applied already.")
-    for child in run.children.select_related("sync"):
+    for child in children:
+        if child.applied_by.exists():
+            raise RunError(
+                Code.CHANGED_SINCE_PLAN, f"Run {child.pk} was applied already."
+            )
         if child.sync is None or child.sync.revision != child.revision:
             raise RunError(
                 Code.CHANGED_SINCE_PLAN,
-                f"The set-up changed since run {run_id} was planned.",
+                f"The set-up changed since run {child.pk} was planned.",
             )
-    return run
+    return run, children
 
 
 def execute(
@@ -214,10 +221,10 @@ def resume(sync: ObjectSync) -> None:
 def applicable(run: SyncRun) -> bool:
     """Whether a run is a preview whose plan can still be applied."""
     try:
-        plan_run(run.pk)
+        _, children = plan_run(run.pk)
     except RunError:
         return False
     return any(
         child.changes.filter(outcome=ChangeOutcome.PLANNED).exists()
-        for child in run.children.all()
+        for child in children
     )
