@@ -1,0 +1,148 @@
+"""Serve the fake HubSpot and a real PostgreSQL on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+
+from connections.commands import Command as Base
+from connections.commands import Refused
+from connections.sandbox.faults import BadFault
+from connections.sandbox.hubspot.switches import BadSwitch, Value
+from connections.sandbox.postgres import PostgresServer, ServerError
+from connections.sandbox.seeds import demo_postgres
+from connections.sandbox.seeds.registry import SEEDS
+from connections.sandbox.server import SandboxServer
+
+DATABASE = "operations"
+
+
+class Command(Base):
+    help = (
+        "Serve the sandbox until Ctrl-C: a stand-in for HubSpot's API on loopback, and a "
+        "real PostgreSQL. Its state is kept under var/sandbox."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        add = parser.add_argument
+        add("--port-base", type=int, default=8100, metavar="N", help="HubSpot's port")
+        add("--seed", default="demo", metavar="NAME", help=f"{', '.join(SEEDS)}")
+        add(
+            "--latency-ms",
+            type=float,
+            default=0,
+            metavar="N",
+            help="added to every call",
+        )
+        add("--rate-limits", choices=("real", "off"), default="real")
+        add(
+            "--fault",
+            action="append",
+            default=[],
+            metavar="SPEC",
+            help="such as status=503,path=/batch/create,nth=3,when=after",
+        )
+        add(
+            "--switch",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="what HubSpot does not document, such as first_link_primary=never",
+        )
+        add("--reset", action="store_true", help="forget what was there and seed anew")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["seed"] not in SEEDS:
+            raise Refused(
+                f"There is no seed {options['seed']!r}; known: {', '.join(SEEDS)}."
+            )
+        if not 0 <= options["port_base"] < 65536:
+            raise Refused("--port-base must be a port number.")
+        folder = settings.VAR_DIR / "sandbox"
+        if options["reset"]:
+            reset(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        stopped = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        try:
+            with (
+                self._hubspot(folder, options) as server,
+                _postgres(folder) as postgres,
+            ):
+                dsn = postgres.dsn(DATABASE)
+                if options["seed"] == "demo":
+                    demo_postgres.plant(dsn)
+                self._tell(folder, server, dsn)
+                stopped.wait()
+        except ServerError as exc:
+            raise Refused(str(exc)) from exc
+        finally:
+            (folder / "addresses.json").unlink(missing_ok=True)
+
+    def _hubspot(self, folder: Path, options: dict[str, Any]) -> SandboxServer:
+        try:
+            return SandboxServer(
+                folder / "hubspot.sqlite3",
+                port=options["port_base"],
+                seed=options["seed"],
+                rate_limits=options["rate_limits"],
+                latency_ms=options["latency_ms"],
+                switches=dict(map(_switch, options["switch"])),
+                faults=options["fault"],
+            )
+        except (BadFault, BadSwitch) as exc:
+            raise Refused(str(exc)) from exc
+        except OSError as exc:
+            raise Refused(
+                f"Port {options['port_base']} is taken ({exc.strerror}); choose another "
+                "with --port-base."
+            ) from exc
+
+    def _tell(self, folder: Path, server: SandboxServer, dsn: str) -> None:
+        found = {"hubspot": server.hubspot_url, "token": server.token, "postgres": dsn}
+        made = folder / "addresses.json.new"
+        made.write_text(json.dumps(found), encoding="utf-8")
+        made.rename(folder / "addresses.json")
+        self.stdout.write(f"HubSpot     {server.hubspot_url}")
+        self.stdout.write(
+            f"token       {server.token}   (opens nothing but this sandbox)"
+        )
+        self.stdout.write(f"controls    {server.hubspot_url}/_sandbox/state")
+        self.stdout.write(f"PostgreSQL  {dsn}")
+        self.stdout.write("Ctrl-C stops both; what they hold is kept.")
+        self.stdout.flush()
+
+
+def _postgres(folder: Path) -> PostgresServer:
+    return PostgresServer(folder / "postgres")
+
+
+def _switch(text: str) -> tuple[str, Value]:
+    name, found, value = text.partition("=")
+    if not found:
+        raise Refused(f"--switch takes NAME=VALUE, not {text!r}.")
+    words: dict[str, Value] = {"true": True, "false": False}
+    if value in words:
+        return name, words[value]
+    try:
+        number = float(value)
+    except ValueError:
+        return name, value
+    return name, int(number) if number == int(number) else number
+
+
+def reset(folder: Path) -> None:
+    """Forget the sandbox's state; a server that is left running is stopped."""
+    if (folder / "postgres").exists():
+        server = PostgresServer(folder / "postgres")
+        server.start()
+        server.destroy()
+    shutil.rmtree(folder, ignore_errors=True)
