@@ -1,7 +1,7 @@
 # What a person types. Everything runs from .venv, which is made on first use and again
 # when a lock file changes. ARGS goes to the command: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock venv venv-dev browser
+.PHONY: help demo test check bench kill lock venv venv-dev browser
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -14,6 +14,7 @@ help:
 	@echo "make test   the whole suite, on SQLite and on PostgreSQL, browser included"
 	@echo "make check  linters, types, import contracts, migrations, deployment settings"
 	@echo "make bench  speed, calls and memory at 1,000, 10,000 and 100,000 contacts"
+	@echo "make kill   a run killed at every place, and finished by the next"
 	@echo "make lock   requirements*.in to requirements*.txt"
 
 # $(call install,LOCK) makes .venv hold what a lock file says. The stamp's name carries
@@ -79,6 +80,10 @@ check: venv-dev
 	$(BIN)/python manage.py makemigrations --check --dry-run; \
 	ALLOWED_HOSTS=crosslink.example.com CROSSLINK_HTTPS=on \
 	  $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+# Every place where a run can be killed, rather than the sample of make test.
+kill: venv-dev
+	CROSSLINK_KILL_EVERYWHERE=1 $(BIN)/python -m pytest tests/test_kill.py $(ARGS)
 
 bench: venv
 	@exec $(BIN)/python manage.py bench $(ARGS)
