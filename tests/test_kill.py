@@ -142,7 +142,7 @@ class Places:
                 self.pass_by()
             return found
 
-        CursorWrapper.execute = single  # type: ignore[method-assign]
+        CursorWrapper.execute = single  # type: ignore[method-assign,assignment]
 
     def _around(self, call: Any) -> Any:
         def around(*args: Any, **kwargs: Any) -> Any:

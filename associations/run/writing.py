@@ -197,9 +197,14 @@ class LinkWriter:
                 assert change.link is not None
                 assert change.other_link is not None
                 links = held.get(change.link.hubspot_id or "", ())
-                far = change.other_link.hubspot_id
-                types = next((e.types for e in links if e.to_id == far), frozenset())
-                if types_json(types) != change.before.get("types", []):
+                seen = {e.to_id: types_json(e.types) for e in links}
+                if change.link_id in self.touched:
+                    # Written by this run already: only this pair can be judged.
+                    far = change.other_link.hubspot_id or ""
+                    same = seen.get(far, []) == change.before.get("types", [])
+                else:
+                    same = seen == change.origin.get("edges")
+                if not same:
                     moved.append(change)
         if always:
             moved += self._moved_refs([c for c in batch if c not in moved])

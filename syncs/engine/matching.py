@@ -122,20 +122,18 @@ def _phone(text: str) -> str | None:
     """E.164 where the number names its country, with an extension; else its digits."""
     plain = unicodedata.normalize("NFKC", text)
     plain = re.sub(r"^\s*tel:", "", plain, flags=re.IGNORECASE)
-    if _INTERNATIONAL.match(plain):
-        try:
-            found = phonenumbers.parse(
-                re.sub(r"^[\s(]*00", "+", plain, count=1), region=None
-            )
-        except phonenumbers.NumberParseException:
-            return _digits(plain)
-        if not phonenumbers.is_possible_number(found):
-            # Of no known length: the country's own prefix cannot be told from the rest.
-            return _digits(re.sub(r"^[\s(]*00", "", plain, count=1))
-        form = phonenumbers.PhoneNumberFormat.E164
-        number: str = phonenumbers.format_number(found, form)
-        return f"{number}x{found.extension}" if found.extension else number
-    return _digits(plain)
+    if not _INTERNATIONAL.match(plain):
+        return _digits(plain)
+    plain = re.sub(r"^[\s(]*00", "+", plain, count=1)
+    try:
+        found = phonenumbers.parse(plain, region=None)
+    except phonenumbers.NumberParseException:
+        return _digits(plain)
+    if not phonenumbers.is_possible_number(found):
+        # Of no known length: a country's own prefix cannot be told from the rest.
+        return _digits(plain)
+    number: str = phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
+    return f"{number}x{found.extension}" if found.extension else number
 
 
 def _digits(text: str) -> str | None:

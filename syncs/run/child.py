@@ -121,6 +121,7 @@ def _work(
     try:
         for stage in session.stages:
             stage.prepare(session)
+        session.look_for_missing()
         if run.plan_id is None:
             _sync(session)
         else:

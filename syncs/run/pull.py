@@ -84,7 +84,6 @@ def _pull_side(session: Session, side: Side, full: bool) -> None:
             if exc.code != Code.FIELD_MISSING:
                 raise
             session.refresh(side)
-            session.tally.error(exc.code, exc.message)
             _read_side(session, side, full)
     finally:
         connection.close()  # this thread's own

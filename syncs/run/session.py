@@ -226,15 +226,24 @@ class Session:
                 f"{owner.name} no longer has {self.object_on(side).name}."
             )
         self.objects[side] = now
+        known = self.missing.pop(side, set())
         gone = {name for name in self.names(side) if now.field(name) is None}
-        self.missing.setdefault(side, set()).update(gone)
-        for name in sorted(gone):
-            self.log(
+        self.missing[side] = gone
+        for name in sorted(gone - known):
+            text = (
                 f"{owner.name}: {now.name} has no field {name} any more; "
-                "it is left alone and the rest goes on.",
-                level="error",
-                code=Code.FIELD_MISSING,
+                "it is left alone and the rest goes on."
             )
+            self.log(text, level="error", code=Code.FIELD_MISSING)
+            self.tally.error(Code.FIELD_MISSING, text)
+
+    def look_for_missing(self) -> None:
+        """Ask a side again whose last known schema lacks a field of the set-up."""
+        for side in Side:
+            lacks = self.object_on(side).field
+            if any(lacks(name) is None for name in self.names(side)):
+                self._checked.add(side)
+                self.refresh(side)
 
     def close(self) -> None:
         self.hubspot.close()

@@ -107,6 +107,7 @@ class RecordWriter:
         outcomes = self.session.connector(side).create(
             self.session.object_on(side), drafts, self._answer(side)
         )
+        self._look_for_missing(side, outcomes)
         made: list[Change] = []
         with transaction.atomic():
             for change, outcome in zip(batch, outcomes, strict=True):
@@ -229,6 +230,7 @@ class RecordWriter:
         outcomes = self.session.connector(side).update(
             self.session.object_on(side), patches, self._answer(side)
         )
+        self._look_for_missing(side, outcomes)
         done = 0
         with transaction.atomic():
             for change, outcome in zip(batch, outcomes, strict=True):
@@ -308,12 +310,23 @@ class RecordWriter:
 
     def _refused(self, change: Change, link: RecordLink, outcome: Outcome) -> None:
         close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
+        side = Side(change.side)
+        if change.after.keys() & self.session.missing.get(side, set()):
+            # Known to be gone by now: planned again without it.
+            link.state, link.dirty = RecordState.NEW, True
+            self.session.again = True
+            return
         link.state = RecordState.FAILING
         link.error_code, link.error_text = outcome.code, outcome.message
         link.error_field = outcome.field
         link.dirty = False
         back_off(link)
         self.session.tally.error(outcome.code, f"{change.record}: {outcome.message}")
+
+    def _look_for_missing(self, side: Side, outcomes: Sequence[Outcome]) -> None:
+        """A refusal that names a field we know of: the schema changed under the run."""
+        if any(outcome.code == Code.FIELD_MISSING for outcome in outcomes):
+            self.session.refresh(side)
 
     def _progress(self, count: int) -> None:
         self.session.advance("writing", self.session.run.progress_done + count)

@@ -53,7 +53,8 @@ def to_record(
     modified = properties.get(modified_name(obj.id)) or body.get("updatedAt")
     return Record(
         id=str(body["id"]),
-        values={name: properties.get(name) for name in kept},
+        # A property that is asked for and unset is null; one there is not, is absent.
+        values={name: properties[name] for name in kept if name in properties},
         keys=keys,
         modified_at=moment(modified),
         created_at=moment(body.get("createdAt")),

@@ -1,0 +1,209 @@
+"""What goes wrong is named with its code where a person looks, and the rest goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import connection
+
+from connections.sandbox.server import SandboxServer
+from syncs.models import FieldMapping, LogEntry, RecordLink, SyncRun
+from tests.world import World
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def world(pg_dsn: str) -> Iterator[World]:
+    with SandboxServer(switches={"search_lag_s": 0}) as sandbox:
+        world = World(sandbox, pg_dsn)
+        world.set_up()
+        yield world
+
+
+def codes(report) -> set[str]:
+    return {e["code"] for child in report["syncs"] for e in child["errors"]}
+
+
+def failing() -> dict[str, str]:
+    rows = RecordLink.objects.filter(state="failing")
+    return {
+        str((r.hubspot_values or r.app_values).get("email")
+            or (r.hubspot_values or r.app_values).get("domain")): r.error_code
+        for r in rows
+    }  # fmt: skip
+
+
+def test_a_wrong_token_fails_the_run_with_its_code(world):
+    world.account.credentials = {"token": "pat-eu1-wrong-wrong-wrong"}
+    world.account.save()
+    report = world.run()
+    assert report["status"] == "failed"
+    assert codes(report) == {"CREDENTIALS_REFUSED"}
+    assert LogEntry.objects.filter(code="CREDENTIALS_REFUSED").exists()
+    assert not LogEntry.objects.filter(text__contains="wrong-wrong").exists()
+
+
+def test_a_missing_scope_names_the_scope(world):
+    world.account.credentials = {"token": world.sandbox.tokens["Contacts only"]}
+    world.account.save()
+    world.sql("INSERT INTO companies (name, domain) VALUES ('A', 'a.example')")
+    report = world.run()
+    assert report["status"] == "failed"
+    assert codes(report) == {"SCOPE_MISSING"}
+    texts = " ".join(LogEntry.objects.values_list("text", flat=True))
+    assert "crm.objects." in texts
+
+
+def test_an_unreachable_host_fails_the_run_and_keeps_what_was_read(world):
+    world.account.base_url = "http://127.0.0.1:9"
+    world.account.save()
+    report = world.run()
+    assert report["status"] == "failed"
+    assert codes(report) == {"UNAVAILABLE"}
+
+
+def test_a_dropped_table_stops_its_sync_and_a_dropped_column_only_its_field(world):
+    world.sql(
+        "INSERT INTO companies (name, domain, phone) VALUES ('A', 'a.example', '1')"
+    )
+    world.run()
+    world.sql("ALTER TABLE companies DROP COLUMN phone")
+    world.sql("UPDATE companies SET name = 'B'")
+    world.sql("DROP TABLE people")
+    report = world.run()
+    by_name = {c["sync"]: c for c in report["syncs"]}
+    assert by_name["Contacts"]["status"] == "failed"
+    assert [e["code"] for e in by_name["Contacts"]["errors"]] == ["SCHEMA_CHANGED"]
+    assert [e["code"] for e in by_name["Companies"]["errors"]] == ["FIELD_MISSING"]
+    company = world.companies_in_hubspot()["a.example"]
+    assert (company["name"], company["phone"]) == ("B", "1")
+
+
+def test_a_property_that_is_gone_from_hubspot_is_left_alone_and_named(world):
+    FieldMapping.objects.create(
+        sync=world.companies, hubspot="no_such_property", app="industry", position=9
+    )
+    world.sql(
+        "INSERT INTO companies (name, domain, industry) VALUES ('A', 'a.example', 'X')"
+    )
+    report = world.run()
+    assert "FIELD_MISSING" in codes(report)
+    assert world.companies_in_hubspot()["a.example"]["name"] == "A"
+
+
+def test_bad_values_fail_alone(world):
+    FieldMapping.objects.create(
+        sync=world.companies, hubspot="industry", app="industry", position=9
+    )
+    world.sql("ALTER TABLE companies ALTER COLUMN name TYPE varchar(20)")
+    world.sql(
+        "INSERT INTO companies (name, domain, industry) VALUES "
+        "('Good', 'good.example', NULL), ('Bad', 'option.example', 'NO_SUCH')"
+    )
+    world.create(
+        "companies",
+        [
+            {"name": "x" * 21, "domain": "long.example"},
+            {"name": "Emoji \U0001f680", "domain": "emoji.example"},
+            {"name": "R", "domain": "rich.example", "annualrevenue": "1" + "0" * 14},
+        ],
+    )
+    from connections.services import refresh_schema
+
+    refresh_schema(world.app)
+    report = world.run()
+    assert report["status"] == "partial"
+    assert failing() == {
+        "option.example": "OPTION_UNKNOWN",
+        "long.example": "VALUE_TOO_LONG",
+        "rich.example": "VALUE_INVALID",
+    }
+    assert world.companies_in_hubspot()["good.example"]["name"] == "Good"
+    assert world.company_rows()["emoji.example"][0] == "Emoji \U0001f680"
+    # A field that fails does not keep the others of its record from travelling.
+    world.sql("UPDATE companies SET phone = '7' WHERE domain = 'option.example'")
+    world.run()
+    assert world.companies_in_hubspot()["option.example"]["phone"] == "7"
+
+
+def test_a_value_with_a_nul_is_refused_for_its_record_alone(world):
+    world.create(
+        "companies",
+        [
+            {"name": "a\x00b", "domain": "nul.example"},
+            {"name": "C", "domain": "c.example"},
+        ],
+    )
+    report = world.run()
+    assert report["status"] == "partial"
+    assert failing() == {"nul.example": "VALUE_INVALID"}
+    assert "c.example" in world.company_rows()
+
+
+def test_a_record_without_a_key_is_excluded_and_a_shared_key_pairs_nothing(world):
+    world.create("companies", [{"name": "No domain"}])
+    world.create("companies", [{"name": n, "domain": "twin.example"} for n in "ab"])
+    world.sql("INSERT INTO companies (name, domain) VALUES ('T', 'twin.example')")
+    report = world.run(world.companies)
+    (child,) = report["syncs"]
+    assert (child["status"], child["excluded"], child["failing"]) == ("partial", 1, 3)
+    assert codes(report) == {"MATCH_AMBIGUOUS"}
+    assert set(
+        RecordLink.objects.filter(state="excluded").values_list("error_code")
+    ) == {("KEY_MISSING",)}
+    assert len(world.company_rows()) == 1
+
+
+def test_a_busy_sync_is_told_and_not_touched(world):
+    world.sql("INSERT INTO companies (name, domain) VALUES ('A', 'a.example')")
+    started, go_on = threading.Event(), threading.Event()
+
+    def hold(*_: object) -> None:
+        started.set()
+        go_on.wait(20)
+
+    def first() -> None:
+        try:
+            world.run(world.companies)
+        finally:
+            connection.close()
+
+    world.sandbox.control.set_hook(hold)
+    thread = threading.Thread(target=first)
+    thread.start()
+    try:
+        assert started.wait(20)
+        report = world.run(world.companies)
+    finally:
+        world.sandbox.control.set_hook(None)
+        go_on.set()
+        thread.join()
+    assert report["status"] == "failed"
+    assert codes(report) == {"RUN_OPEN"}
+    assert sorted(
+        SyncRun.objects.filter(sync=world.companies).values_list("status", flat=True)
+    ) == ["failed", "succeeded"]
+    assert list(world.companies_in_hubspot()) == ["a.example"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("fault", ["status=503", "drop"])
+def test_a_create_that_failed_before_or_after_its_effect_makes_one_record(
+    world, fault, when
+):
+    world.sql(
+        "INSERT INTO companies (name, domain) SELECT 'C' || n, 'c' || n || '.example' "
+        "FROM generate_series(1, 120) n"
+    )
+    path = "path=batch/create,nth=1"
+    world.sandbox.control.set_faults(f"{fault},{path},when={when}")
+    world.run(world.companies)
+    world.sandbox.control.set_faults()
+    world.run(world.companies)
+    report = world.run(world.companies)
+    assert report["status"] == "succeeded", report
+    assert len(world.companies_in_hubspot()) == 120
+    assert len(world.company_rows()) == 120
