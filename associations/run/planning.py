@@ -130,7 +130,7 @@ class LinkPlanner:
                 found = RecordLink.objects.filter(
                     sync=self.pair.to_sync, **{f"{name}__in": some}
                 )
-                fars.add(found.defer("hubspot_values", "app_values", "baseline"))
+                fars.add(found.defer("baseline"))
         fars.creating = self._creating(fars)
         return fars
 
@@ -351,10 +351,8 @@ class LinkPlanner:
     def _name(self, key: int | None) -> str:
         if key is None:
             return ""
-        link = RecordLink.objects.filter(pk=key).first() if key > 0 else None
-        return (
-            show(link) if link is not None else self.fars.unknown.get(key, ("", ""))[1]
-        )
+        link = self.fars.links.get(key)
+        return show(link) if link else self.fars.unknown.get(key, ("", ""))[1]
 
     def _bases(
         self, link: RecordLink, mapped: Mapped, result: Result, changing: set[int]

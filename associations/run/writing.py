@@ -25,6 +25,7 @@ from syncs.models.choices import ChangeKind, ChangeOutcome
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
 from syncs.run.stage import Inline
+from syncs.run.store import update_rows
 from syncs.run.writes import FRESH, close, planned, save_changes
 
 KINDS = (ChangeKind.LINK, ChangeKind.UNLINK, ChangeKind.RELABEL)
@@ -128,9 +129,7 @@ class LinkWriter:
                 link = links[change.link_id or 0]
                 _set_ids(link, change.after["field"], self._far_ids(change))
         self._keep(done)
-        RecordLink.objects.bulk_update(
-            list(links.values()), ["app_references"], batch_size=200
-        )
+        update_rows(list(links.values()), ["app_references"])
         save_changes(done)
 
     # HubSpot ----------------------------------------------------------------------------
@@ -246,9 +245,7 @@ class LinkWriter:
                 _set_ids(link, change.after["field"], self._far_ids(change))
                 if outcome.record is not None and outcome.record.modified_at:
                     link.app_modified_at = outcome.record.modified_at
-        RecordLink.objects.bulk_update(
-            list(links.values()), ["app_references", "app_modified_at"], batch_size=200
-        )
+        update_rows(list(links.values()), ["app_references", "app_modified_at"])
 
     def _far_ids(self, change: Change) -> list[str]:
         """The complete list to write: far records of the plan, and members unknown to us."""

@@ -19,7 +19,7 @@ from connections.records import Side
 from syncs.models import Change, RecordKey, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.session import Session, now
-from syncs.run.store import save_links
+from syncs.run.store import save_links, update_rows
 
 VALUES_AT_ONCE = 400  # key values looked up together
 MAX_CANDIDATES = 20  # named on an ambiguous record
@@ -220,13 +220,13 @@ def join(session: Session, pairs: Sequence[tuple[int, int]], moved: Moved) -> No
     keys = list(RecordKey.objects.filter(link__in=list(absorbed)))
     for key in keys:
         key.link_id = absorbed[key.link_id]
-    RecordKey.objects.bulk_update(keys, ["link"], batch_size=300)
+    update_rows(keys, ["link"])
     for field_name in ("link", "other_link"):
         rows = list(Change.objects.filter(**{f"{field_name}__in": list(absorbed)}))
         for row in rows:
             old = getattr(row, f"{field_name}_id")
             setattr(row, f"{field_name}_id", absorbed[old])
-        Change.objects.bulk_update(rows, [field_name], batch_size=300)
+        update_rows(rows, [field_name])
     moved(absorbed)
     RecordLink.objects.filter(pk__in=list(absorbed)).delete()
     save_links([links[h] for h in absorbed.values()])

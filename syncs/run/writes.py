@@ -23,7 +23,7 @@ from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.session import PROBLEMS, MappedField, Session, now
 from syncs.run.stage import Stage
-from syncs.run.store import save_links
+from syncs.run.store import save_links, update_rows
 
 FRESH = timedelta(seconds=60)  # a record read longer ago is read again before a write
 
@@ -45,7 +45,7 @@ def planned(session: Session, size: int, **where: Any) -> Iterator[list[Change]]
 
 def save_changes(changes: Sequence[Change]) -> None:
     """Write outcomes back."""
-    Change.objects.bulk_update(
+    update_rows(
         changes,
         [
             "outcome",
@@ -59,7 +59,6 @@ def save_changes(changes: Sequence[Change]) -> None:
             "undoable",
             "undo_text",
         ],
-        batch_size=100,
     )
 
 
