@@ -43,8 +43,8 @@ def update_rows(rows: Sequence[models.Model], names: Sequence[str]) -> None:
     meta = rows[0]._meta
     fields = [f for f in meta.concrete_fields if f.name in names]
     quote = connection.ops.quote_name
-    columns = ", ".join(f"{quote(f.column)} = %s" for f in fields)
-    (key,) = (quote(f.column) for f in meta.concrete_fields if f.primary_key)
+    columns = ", ".join(f"{quote(str(f.column))} = %s" for f in fields)
+    (key,) = (quote(str(f.column)) for f in meta.concrete_fields if f.primary_key)
     statement = f"UPDATE {quote(meta.db_table)} SET {columns} WHERE {key} = %s"
     with connection.cursor() as cursor:
         cursor.executemany(
