@@ -45,7 +45,8 @@ def plan(session: Session, stages: Sequence[Stage], *, sweep: bool) -> int:
 
 def _due(session: Session) -> QuerySet[RecordLink]:
     return RecordLink.objects.filter(sync=session.sync).filter(
-        Q(dirty=True) | Q(retry_at__lte=now())
+        # What waits for a link cannot tell by itself when that has come.
+        Q(dirty=True) | Q(retry_at__lte=now()) | Q(state=RecordState.WAITING)
     )
 
 
@@ -84,7 +85,9 @@ def _plan_chunk(
     due = {
         link.pk
         for link in links
-        if link.dirty or (link.retry_at is not None and link.retry_at <= moment)
+        if link.dirty
+        or link.state == RecordState.WAITING
+        or (link.retry_at is not None and link.retry_at <= moment)
     }
     chunk = Chunk(session, links, due)
     for stage in stages:
