@@ -376,6 +376,8 @@ class LinkPlanner:
 
     def _opens(self, link: RecordLink, mapped: Mapped, result: Result) -> None:
         """Pending and failing links, kept with the age they have."""
+        if mapped.key not in result.base:
+            return  # it could not be judged
         held = {
             (r.other_id, r.other_remote_id, r.state, r.code): r
             for r in self.stored.open.get((mapped.key, link.pk), ())

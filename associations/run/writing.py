@@ -123,7 +123,13 @@ class LinkWriter:
                 continue
             close(change, ChangeOutcome.APPLIED)
             done.append(change)
-        links = RecordLink.objects.in_bulk([c.link_id for c in done if c.link_id])
+        links = RecordLink.objects.in_bulk(
+            [c.link_id for c in creates if c.link_id and c.side == Side.APP]
+        )
+        for link in links.values():
+            for field in self.session.references:
+                if field not in link.app_references:
+                    _set_ids(link, field, ())  # a new record holds what it was given
         for change in done:
             if change.side == Side.APP:
                 link = links[change.link_id or 0]
