@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 from django.templatetags.static import static
 
+from config.navigation import NAVIGATION
 from config.secrets import kept_secret
 
 django_stubs_ext.monkeypatch()  # so that ModelAdmin[Model] stands at run time
@@ -68,6 +69,8 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # blank: loopback only
 
 # What every chunk of a run passes, in this order.
 SYNC_STAGES = ["syncs.stages.RecordStage", "associations.stages.AssociationStage"]
+# What "Refresh schema" queues: objects, and the association types between them.
+REFRESH_TASK = "associations.tasks.refresh_schema"
 
 # --- Django --------------------------------------------------------------------------
 
@@ -262,6 +265,24 @@ UNFOLD = {
     ],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [lambda request: static("crosslink/admin.css")],
+    "DASHBOARD_CALLBACK": "config.home.dashboard",
+    "SIDEBAR": {"navigation": NAVIGATION},
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.604)",
+            "100": "oklch(93.2% .032 255.585)",
+            "200": "oklch(88.2% .059 254.128)",
+            "300": "oklch(80.9% .105 251.813)",
+            "400": "oklch(70.7% .165 254.624)",
+            "500": "oklch(62.3% .214 259.815)",
+            "600": "oklch(54.6% .245 262.881)",
+            "700": "oklch(48.8% .243 264.376)",
+            "800": "oklch(42.4% .199 265.638)",
+            "900": "oklch(37.9% .146 265.522)",
+            "950": "oklch(28.2% .091 267.935)",
+        }
+    },
 }
 
 # --- Logs ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from connections.admin.base import Button, page_url
-from connections.catalogue import Code, meaning_of, remedy_for
+from connections.catalogue import Code, meaning_of
 from connections.models import ConnectedApp
 from syncs import services
 from syncs.models import ObjectSync, SyncRun

@@ -99,5 +99,4 @@ class SyncedAppAdmin(ConnectedAppAdmin):
         }
 
 
-admin.site.unregister(ConnectedApp)
 admin.site.register(ConnectedApp, SyncedAppAdmin)

@@ -1,0 +1,216 @@
+"""A sync's form checked as a set-up file is: the same rules, the errors at their fields."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import forms
+
+from associations.admin.forms import AssociationMappingForm
+from associations.models import AssociationType as StoredType
+from associations.services import Types, save_types
+from associations.setup.checking import SyncCheck
+from associations.setup.problems import Problem, Problems
+from associations.setup.spec import AssociationSpec, FieldSpec, MatchPart, SyncSpec
+from connections import services
+from connections.models import HubSpotAccount
+from connections.records import AssociationType, AssociationTypeInfo
+from syncs.admin.forms import FieldMappingForm, MatchKeyForm, ObjectSyncForm, schemas_of
+from syncs.models import ObjectSync
+from syncs.models.choices import Matching
+
+ROOT = "sync"
+_ROW = re.compile(r"^(fields|match|associations)\[(\d+)\]\.?(\w*)")
+_OWN_FIELDS = {
+    "marker": "marker_hubspot",
+    "on_create.hubspot": "on_create_hubspot",
+    "on_create.app": "on_create_app",
+    "every": "every_s",
+}
+
+
+def known_types(account: HubSpotAccount, from_object: str, to_object: str) -> Types:
+    """The association types of a pair of objects; asked for where none are stored.
+
+    Raises: ConnectorError.
+    """
+    rows = StoredType.objects.filter(
+        account=account, from_object=from_object, to_object=to_object
+    )
+    if stored := list(rows):
+        return tuple(
+            AssociationTypeInfo(
+                r.category, r.type_id, r.label or None, from_object, to_object
+            )
+            for r in stored
+        )
+    hubspot = services.open_hubspot(account)
+    try:
+        found = hubspot.association_types(from_object, to_object)
+    finally:
+        hubspot.close()
+    save_types(account, from_object, to_object, found)
+    return found
+
+
+class CheckedSyncForm(ObjectSyncForm):
+    """Knows the forms below it, and what the set-up comes to when all of it is right."""
+
+    settled: SyncSpec | None = None
+    types: Mapping[str, AssociationType] = {}
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        rows = Rows(getattr(self.instance, "pending_formsets", ()))
+        if self.errors or not rows.valid:
+            return cleaned
+        problems = Problems()
+        spec = _spec(self, rows)
+        check = SyncCheck(spec, schemas_of(self.instance), problems)
+        self.settled = check.fields()
+        if self.settled is not None:
+            self.types = check.links(self._targets(), self._known_types)
+        if rows.keys_changed and cleaned.get("matching") == Matching.DEFAULT:
+            self.add_error(
+                "matching",
+                "You changed the keys below, which Default settings would choose: pick "
+                "Choose your fields.",
+            )
+        for problem in problems.found:
+            self._show(problem, rows)
+        return cleaned
+
+    def _targets(self) -> dict[str, tuple[str, str]]:
+        syncs = ObjectSync.objects.filter(app=self.instance.app_id, archived_at=None)
+        return {
+            name: (hubspot, app)
+            for name, hubspot, app in syncs.values_list(
+                "name", "hubspot_object", "app_object"
+            )
+        } | {self.cleaned_data["name"]: ("", "")}
+
+    def _known_types(self, from_object: str, to_object: str) -> Types:
+        return known_types(self.instance.app.hubspot, from_object, to_object)
+
+    def _show(self, problem: Problem, rows: Rows) -> None:
+        place = problem.path.removeprefix(f"{ROOT}.")
+        found = _ROW.match(place)
+        form: Any = self
+        if found is not None:
+            form = rows.at(found[1], int(found[2]))
+            name = {"to": "to_sync"}.get(found[3], found[3])
+        else:
+            name = next(
+                (own for start, own in _OWN_FIELDS.items() if place.startswith(start)),
+                place,
+            )
+        form.add_error(name if name in form.fields else None, problem.text)
+
+
+class Rows:
+    """The inline forms of a sync that are filled and not struck out, by kind."""
+
+    KINDS = {
+        MatchKeyForm: "match",
+        FieldMappingForm: "fields",
+        AssociationMappingForm: "associations",
+    }
+
+    def __init__(self, formsets: Iterable[Any]) -> None:
+        self.valid, self.keys_changed = True, False
+        self._forms: dict[str, list[Any]] = {k: [] for k in self.KINDS.values()}
+        for formset in formsets:
+            self.valid &= formset.is_valid()
+            for form in formset.forms:
+                kind = next(
+                    (k for cls, k in self.KINDS.items() if isinstance(form, cls)), None
+                )
+                if kind is None:
+                    continue
+                if kind == "match":
+                    self.keys_changed |= form.has_changed()
+                if form in formset.deleted_forms or not _filled(form):
+                    continue
+                self._forms[kind].append(form)
+
+    def of(self, kind: str) -> list[Any]:
+        return self._forms[kind]
+
+    def at(self, kind: str, index: int) -> forms.BaseForm:
+        found: forms.BaseForm = self._forms[kind][index]
+        return found
+
+
+def _filled(form: Any) -> bool:
+    return bool(form.instance.pk or form.has_changed())
+
+
+def _spec(form: CheckedSyncForm, rows: Rows) -> SyncSpec:
+    """What was typed, as the set-up file's parser would give it."""
+    given, sync = form.cleaned_data, form.instance
+    own = {
+        name: given.get(name, getattr(sync, name))
+        for name in (
+            "name",
+            "hubspot_object",
+            "app_object",
+            "direction",
+            "conflict",
+            "creates",
+            "matching",
+            "app_cursor",
+            "timezone",
+        )
+    }
+    return SyncSpec(
+        path=ROOT,
+        **own,
+        marker=form.marker,
+        on_create=form.on_create,
+        match=_match(rows.of("match")),
+        fields=tuple(
+            FieldSpec(
+                f"{ROOT}.fields[{at}]",
+                **{
+                    name: row.cleaned_data[name]
+                    for name in (
+                        "hubspot",
+                        "app",
+                        "direction",
+                        "conflict",
+                        "never_blank",
+                        "values",
+                    )
+                },
+            )
+            for at, row in enumerate(rows.of("fields"))
+        ),
+        associations=tuple(
+            AssociationSpec(
+                f"{ROOT}.associations[{at}]",
+                app_field=row.cleaned_data["app_field"],
+                to=row.cleaned_data["to_sync"].name,
+                type=row.cleaned_data["type"],
+                direction=row.cleaned_data["direction"],
+                conflict=row.cleaned_data["conflict"],
+                on_unlink=row.cleaned_data["on_unlink"],
+            )
+            for at, row in enumerate(rows.of("associations"))
+        ),
+    )
+
+
+def _match(rows: Iterable[Any]) -> tuple[tuple[MatchPart, ...], ...]:
+    ranks: dict[int, list[tuple[int, MatchPart]]] = {}
+    for at, row in enumerate(rows):
+        given = row.cleaned_data
+        part = MatchPart(
+            f"{ROOT}.match[{at}]", given["hubspot"], given["app"], given["normalize"]
+        )
+        ranks.setdefault(given["rank"], []).append((given["part"], part))
+    return tuple(
+        tuple(part for _, part in sorted(parts, key=lambda p: p[0]))
+        for _, parts in sorted(ranks.items())
+    )

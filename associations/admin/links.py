@@ -1,0 +1,111 @@
+"""Association links and association types, to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from associations.models import AssociationLink, AssociationType
+from connections.admin.base import (
+    CodeFilter,
+    InfinitePaginator,
+    PageAdmin,
+    ReadOnlyAdmin,
+    page_url,
+)
+from connections.templatetags.crosslink import badge
+from syncs.admin.filters import SyncFilter
+from syncs.admin.records import records_with_id
+from syncs.models import RecordLink
+
+
+class LinkCodeFilter(CodeFilter):
+    column = "code"
+
+
+class LinkSyncFilter(SyncFilter):
+    column = "mapping__sync"
+
+
+def record_link(link: RecordLink | None, fallback: str = "—") -> SafeString | str:
+    """A record's two ids, linked to its page."""
+    if link is None:
+        return fallback or "—"
+    return format_html('<a href="{}">{}</a>', page_url(link), link)
+
+
+@admin.register(AssociationLink)
+class AssociationLinkAdmin(PageAdmin[AssociationLink]):
+    page_template = "crosslink/association_link.html"
+    list_display = ["near", "mapping", "far", "shown_state", "shown_code", "age"]
+    list_filter = ["state", LinkCodeFilter, LinkSyncFilter]
+    search_fields = ["link__hubspot_id"]
+    search_help_text = "A record's HubSpot or app id"
+    ordering = ["-pk"]
+    paginator = InfinitePaginator
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AssociationLink]:
+        rows = super().get_queryset(request)
+        return rows.select_related("mapping__to_sync", "mapping__sync__app").defer(
+            "mapping__sync__read_state"
+        )
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        ids = {pk for row in found.result_list for pk in (row.link_id, row.other_id)}
+        known = RecordLink.objects.only("hubspot_id", "app_id").in_bulk(ids - {None})
+        for row in found.result_list:
+            row.ends = known.get(row.link_id), known.get(row.other_id)
+        return found
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AssociationLink], search: str
+    ) -> tuple[QuerySet[AssociationLink], bool]:
+        term = search.strip()
+        if not term:
+            return queryset, False
+        records = records_with_id(term)
+        return (
+            queryset.filter(link__in=records) | queryset.filter(other__in=records)
+        ), False
+
+    @admin.display(description="record")
+    def near(self, obj: Any) -> SafeString | str:
+        return record_link(obj.ends[0])
+
+    @admin.display(description="linked to")
+    def far(self, obj: Any) -> SafeString | str:
+        return record_link(obj.ends[1], obj.other_remote_id)
+
+    @admin.display(description="state", ordering="state")
+    def shown_state(self, obj: AssociationLink) -> SafeString:
+        return badge(obj.state, obj.get_state_display())
+
+    @admin.display(description="code")
+    def shown_code(self, obj: AssociationLink) -> str:
+        return obj.code or "—"
+
+    @admin.display(description="since")
+    def age(self, obj: AssociationLink) -> str:
+        return f"{timesince(obj.since, depth=1)} ago"
+
+    def page_context(
+        self, request: HttpRequest, obj: AssociationLink
+    ) -> dict[str, Any]:
+        return {"title": f"{obj.link} → {obj.other or obj.other_remote_id}"}
+
+
+@admin.register(AssociationType)
+class AssociationTypeAdmin(ReadOnlyAdmin[AssociationType]):
+    list_display = ["__str__", "from_object", "to_object", "category", "type_id"]
+    list_display_links = None
+    list_filter = ["account", "category"]
+    search_fields = ["label", "from_object", "to_object", "type_id"]
+    ordering = ["from_object", "to_object", "type_id"]

@@ -1,0 +1,113 @@
+"""CRM syncs with their association mappings, checked as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from associations.admin.checks import ROOT, CheckedSyncForm, Rows
+from associations.admin.forms import AssociationMappingForm
+from associations.models import AssociationLink, AssociationMapping
+from connections.admin.base import TabularInline
+from syncs.admin.syncs import ObjectSyncAdmin
+from syncs.models import MatchKey, ObjectSync
+from syncs.models.choices import Matching
+
+COLUMNS = (
+    "app_field",
+    "to_sync",
+    "category",
+    "type_id",
+    "direction",
+    "conflict",
+    "on_unlink",
+)
+
+
+class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
+    model = AssociationMapping
+    form = AssociationMappingForm
+    fk_name = "sync"
+    extra = 1
+    verbose_name_plural = "Association mappings"
+
+    def get_formset(
+        self, request: HttpRequest, obj: ObjectSync | None = None, **kwargs: Any
+    ) -> Any:
+        made = super().get_formset(request, obj, **kwargs)
+        if obj is None:
+            return made
+        targets = list(
+            ObjectSync.objects.filter(app=obj.app_id, archived_at=None).exclude(
+                pk=obj.pk
+            )
+        )
+
+        class Aimed(made):  # type: ignore[misc, valid-type]
+            def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+                found: dict[str, Any] = super().get_form_kwargs(index)
+                return {**found, "targets": targets}
+
+        return Aimed
+
+
+class MappedSyncAdmin(ObjectSyncAdmin):
+    form = CheckedSyncForm
+    inlines: Sequence[Any] = (*ObjectSyncAdmin.inlines, AssociationMappingInline)
+
+    def _create_formsets(
+        self, request: HttpRequest, obj: ObjectSync | None, change: bool
+    ) -> Any:
+        formsets, inlines = super()._create_formsets(  # type: ignore[misc]
+            request, obj, change
+        )
+        if request.method == "POST" and obj is not None:
+            # The sync's form, which is checked next, looks at them as one set-up.
+            obj.pending_formsets = formsets  # type: ignore[attr-defined]
+        return formsets, inlines
+
+    def definition(self, sync: ObjectSync) -> Any:
+        rows = AssociationMapping.objects.filter(sync=sync)
+        return super().definition(sync), list(rows.values_list(*COLUMNS))
+
+    def settle(self, form: Any) -> None:
+        """Store the keys that Default settings chose, and the types that were found."""
+        sync, settled = form.instance, form.settled
+        if settled is None:
+            return
+        if sync.matching == Matching.DEFAULT:
+            _keep_keys(sync, settled.match)
+        rows = Rows(getattr(sync, "pending_formsets", ()))
+        for at, row in enumerate(rows.of("associations")):
+            found = form.types.get(f"{ROOT}.associations[{at}]")
+            mapping = row.instance
+            if found is None or mapping.pk is None:
+                continue
+            known = (mapping.category, mapping.type_id)
+            if known == (found.category, found.type_id):
+                continue
+            mapping.category, mapping.type_id = found.category, found.type_id
+            mapping.save(update_fields=["category", "type_id"])
+            # Another type is another mapping: it begins as a first sync.
+            AssociationLink.objects.filter(mapping=mapping).delete()
+
+
+def _keep_keys(sync: ObjectSync, match: Any) -> None:
+    wanted = [
+        (rank, at, part.hubspot, part.app, part.normalize)
+        for rank, key in enumerate(match)
+        for at, part in enumerate(key)
+    ]
+    names = ("rank", "part", "hubspot", "app", "normalize")
+    if list(sync.match_keys.values_list(*names)) == wanted:
+        return
+    sync.match_keys.all().delete()
+    MatchKey.objects.bulk_create(
+        MatchKey(sync=sync, **dict(zip(names, row, strict=True))) for row in wanted
+    )
+
+
+admin.site.register(ObjectSync, MappedSyncAdmin)

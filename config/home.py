@@ -1,0 +1,90 @@
+"""The admin's first page: the state of every sync at a glance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+
+from connections.models import ConnectedApp, HubSpotAccount, RateBudget
+from syncs.admin.health import Health, healths, with_runs
+from syncs.models import ObjectSync, SyncRun
+
+RUNS = 8
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What the first page shows; a handful of indexed queries, whatever was synced.
+
+    Counts of records and links are the totals that each sync's last run left.
+    """
+    user = request.user
+    shown: list[Health] = []
+    runs: list[SyncRun] = []
+    if user.has_perm("syncs.view_objectsync"):
+        syncs = ObjectSync.objects.filter(archived_at=None, app__archived_at=None)
+        shown = healths(with_runs(syncs.select_related("app")))
+    if user.has_perm("syncs.view_syncrun"):
+        whole = SyncRun.objects.filter(parent=None)
+        runs = list(whole.select_related("app", "started_by")[:RUNS])
+    context |= {
+        "title": "Home",
+        "cards": cards(shown),
+        "healths": shown,
+        "runs": runs,
+        "accounts": _accounts()
+        if user.has_perm("connections.view_hubspotaccount")
+        else [],
+        "next_step": _next_step(),
+    }
+    return context
+
+
+def cards(shown: list[Health]) -> list[dict[str, Any]]:
+    """The totals of all syncs, worst news coloured."""
+    links = [h.links for h in shown]
+    counted: list[tuple[str, int, str]] = [
+        ("Records in sync", sum(h.in_sync for h in shown), "in_sync"),
+        ("Records failing", sum(h.failing for h in shown), "failing"),
+        ("Records excluded", sum(h.excluded for h in shown), "excluded"),
+        ("Links in sync", sum(n.get("in_sync", 0) for n in links), "links_in_sync"),
+        ("Links pending", sum(n.get("pending", 0) for n in links), "pending"),
+        ("Links failing", sum(n.get("failing", 0) for n in links), "links_failing"),
+    ]
+    return [
+        {"label": label, "count": count, "bad": "failing" in name and count > 0}
+        for label, count, name in counted
+    ]
+
+
+def _accounts() -> list[dict[str, Any]]:
+    budgets: dict[str, list[RateBudget]] = {}
+    for budget in RateBudget.objects.order_by("bucket"):
+        budgets.setdefault(budget.key, []).append(budget)
+    return [
+        {"account": account, "budgets": budgets.get(f"hubspot:{account.pk}", [])}
+        for account in HubSpotAccount.objects.filter(archived_at=None).order_by("name")
+    ]
+
+
+def _next_step() -> tuple[str, str, str] | None:
+    """What to do while something is missing: a sentence, a button's words, its page."""
+    if not HubSpotAccount.objects.filter(archived_at=None).exists():
+        return (
+            "Nothing is connected yet. Begin with your HubSpot account.",
+            "Connect HubSpot",
+            "admin:connections_hubspotaccount_add",
+        )
+    if not ConnectedApp.objects.filter(archived_at=None).exists():
+        return (
+            "HubSpot is connected. Now connect the app that it should be in step with.",
+            "Connect an app",
+            "admin:connections_connectedapp_add",
+        )
+    if not ObjectSync.objects.filter(archived_at=None).exists():
+        return (
+            "Both systems are connected. Choose the data that should be kept in step.",
+            "Set up your sync",
+            "admin:syncs_objectsync_add",
+        )
+    return None

@@ -1,0 +1,276 @@
+"""HubSpot accounts and connected apps: form, credentials, test and discovery."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from connections import tasks
+from connections.admin.base import Button, CrosslinkAdmin, M, page_url
+from connections.admin.forms import ConnectedAppForm, HubSpotAccountForm
+from connections.models import (
+    ConnectedApp,
+    Connection,
+    HubSpotAccount,
+    RateBudget,
+    RemoteObject,
+)
+from connections.schemas import Owner
+from connections.templatetags.crosslink import badge
+
+WAIT_S = 90  # how long a page looks for the outcome of a task
+ASKED = "asked"  # the query parameter that says since when
+
+
+def _queue(task: str, doing: str) -> Any:
+    def do(request: HttpRequest, owners: Sequence[Owner]) -> str | None:
+        for owner in owners:
+            tasks.enqueue(task, owner)
+        names = ", ".join(owner.name for owner in owners)
+        messages.info(
+            request, f"{doing} {names}. What comes of it is shown on its page."
+        )
+        if len(owners) > 1:
+            return None
+        return f"{page_url(owners[0])}?{ASKED}={int(time.time())}"
+
+    return do
+
+
+def test_button(model: str) -> Button:
+    """Queue a test of the connection."""
+    return Button(
+        "test-connection",
+        "Test connection",
+        _queue("connections.tasks.test_connection", "Testing"),
+        f"connections.change_{model}",
+        icon="network_check",
+    )
+
+
+def refresh_button(model: str) -> Button:
+    """Queue a discovery of the system's objects."""
+    return Button(
+        "refresh-schema",
+        "Refresh schema",
+        _queue(settings.REFRESH_TASK, "Reading the objects of"),
+        f"connections.change_{model}",
+        icon="refresh",
+    )
+
+
+class ConnectionAdmin(CrosslinkAdmin[M]):
+    """What accounts and apps share."""
+
+    change_form_outer_before_template = "crosslink/connection.html"
+    search_fields = ["name", "identity"]
+    ordering = ["name"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
+        return super().get_queryset(request).filter(archived_at=None)
+
+    def has_delete_permission(
+        self, request: HttpRequest, obj: Model | None = None
+    ) -> bool:
+        return False  # a deleted connection would take its records' links with it
+
+    @admin.display(description="connection")
+    def connection(self, obj: Connection) -> SafeString:
+        return connection_badge(obj)
+
+    @admin.display(description="tested", ordering="tested_at")
+    def tested(self, obj: Connection) -> str:
+        return f"{timesince(obj.tested_at, depth=1)} ago" if obj.tested_at else "never"
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        owner = self.get_object(request, object_id)
+        extra = dict(extra_context or {})
+        if owner is not None and self.has_view_permission(request, owner):
+            extra |= self.panel(request, owner)
+        return super().change_view(request, object_id, form_url, extra)
+
+    def panel(self, request: HttpRequest, owner: M) -> dict[str, Any]:
+        """What stands above the form."""
+        assert isinstance(owner, HubSpotAccount | ConnectedApp)
+        objects = RemoteObject.objects.filter(**_owned(owner)).order_by("name")
+        rows = objects.values("pk", "name", "label", "object_id", "definition")
+        return {
+            "owner": owner,
+            "title": owner.name,
+            "placed_buttons": self.placed_buttons(request, owner),
+            "waiting": is_waiting(request, owner),
+            "objects": [
+                {
+                    "pk": row["pk"],
+                    "name": row["name"],
+                    "label": row["label"],
+                    "fields": len(row["definition"]["fields"]),
+                    "references": [
+                        f"{r['name']} → {r['target']}"
+                        for r in row["definition"]["references"]
+                    ],
+                    "refused": row["definition"]["refused"],
+                }
+                for row in rows
+            ],
+        }
+
+    def response_add(
+        self, request: HttpRequest, obj: M, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """A new connection is tried at once, and its objects read."""
+        assert isinstance(obj, HubSpotAccount | ConnectedApp)
+        super().response_add(request, obj, post_url_continue)  # says that it was added
+        tasks.enqueue(settings.REFRESH_TASK, obj)
+        messages.info(request, f"Connecting to {obj.name} and reading its objects.")
+        return HttpResponseRedirect(f"{page_url(obj)}?{ASKED}={int(time.time())}")
+
+
+def _owned(owner: Owner) -> dict[str, Any]:
+    return {"account" if isinstance(owner, HubSpotAccount) else "app": owner}
+
+
+def connection_badge(obj: Connection) -> SafeString:
+    """How the last test went, in a word."""
+    if obj.tested_at is None:
+        return badge("untested", "Not tested yet")
+    return badge("error", obj.test_code) if obj.test_code else badge("ok", "Connected")
+
+
+def is_waiting(request: HttpRequest, owner: Owner) -> bool:
+    """Whether a task that this page asked for has not answered yet."""
+    asked = request.GET.get(ASKED, "")
+    if not asked.isdecimal() or not 0 <= time.time() - int(asked) < WAIT_S:
+        return False
+    return owner.tested_at is None or owner.tested_at.timestamp() < int(asked)
+
+
+@admin.register(HubSpotAccount)
+class HubSpotAccountAdmin(ConnectionAdmin[HubSpotAccount]):
+    form = HubSpotAccountForm
+    buttons = (test_button("hubspotaccount"), refresh_button("hubspotaccount"))
+    list_display = ["name", "identity", "connection", "apps_connected", "tested"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[HubSpotAccount]:
+        return super().get_queryset(request).annotate(app_count=Count("apps"))
+
+    def get_fieldsets(
+        self, request: HttpRequest, obj: HubSpotAccount | None = None
+    ) -> Any:
+        names = ["name", "token"] if self._may_edit(request, obj) else ["name"]
+        limits = [
+            "requests_per_10s",
+            "association_requests_per_10s",
+            "search_per_second",
+        ]
+        return [
+            ("Account", {"fields": names}),
+            ("What this installation may spend", {"fields": limits}),
+            ("Address", {"fields": ["base_url", "api_version"]}),
+        ]
+
+    def _may_edit(self, request: HttpRequest, obj: HubSpotAccount | None) -> bool:
+        if obj is None:
+            return self.has_add_permission(request)
+        return self.has_change_permission(request, obj)
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: HubSpotAccount | None = None,
+        change: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        kwargs["fields"] = HubSpotAccountForm.Meta.fields  # the token is no column
+        return super().get_form(request, obj, change, **kwargs)
+
+    @admin.display(description="apps", ordering="app_count")
+    def apps_connected(self, obj: HubSpotAccount) -> int:
+        return int(obj.app_count)  # type: ignore[attr-defined]
+
+    def panel(self, request: HttpRequest, owner: HubSpotAccount) -> dict[str, Any]:
+        budgets = RateBudget.objects.filter(key=f"hubspot:{owner.pk}")
+        return {
+            **super().panel(request, owner),
+            "budgets": list(budgets.order_by("bucket")),
+        }
+
+
+class ConnectedAppAdmin(ConnectionAdmin[ConnectedApp]):
+    """Connected apps; what they sync is added by who knows of syncs."""
+
+    form = ConnectedAppForm
+    buttons: Sequence[Button] = (
+        test_button("connectedapp"),
+        refresh_button("connectedapp"),
+    )
+    list_filter = ["kind", "hubspot"]
+    list_select_related = ["hubspot"]
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: ConnectedApp | None = None
+    ) -> list[str]:
+        return ["kind", "hubspot"] if obj else []
+
+    def get_fieldsets(
+        self, request: HttpRequest, obj: ConnectedApp | None = None
+    ) -> Any:
+        first = ("App", {"fields": ["name", "kind", "hubspot"]})
+        may_edit = self.has_change_permission(request, obj) if obj else True
+        if not may_edit:
+            return [first]
+        form = ConnectedAppForm(
+            data=request.POST or None,
+            instance=obj,
+            initial={"kind": request.GET.get("kind", "")},
+        )
+        return [first, ("Connection", {"fields": form.kind_fields})]
+
+    def get_form(
+        self,
+        request: HttpRequest,
+        obj: ConnectedApp | None = None,
+        change: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        kwargs["fields"] = ["name"] if obj else ConnectedAppForm.Meta.fields
+        return super().get_form(request, obj, change, **kwargs)
+
+    def formfield_for_foreignkey(
+        self, db_field: Any, request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        if db_field.name == "hubspot":
+            kwargs["queryset"] = HubSpotAccount.objects.filter(archived_at=None)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        if not HubSpotAccount.objects.filter(archived_at=None).exists():
+            messages.info(
+                request, "Connect a HubSpot account first; then connect the app to it."
+            )
+            return HttpResponseRedirect(reverse("admin:connections_hubspotaccount_add"))
+        extra = {"title": "Connect an app", **(extra_context or {})}
+        return super().add_view(request, form_url, extra)

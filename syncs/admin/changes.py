@@ -1,0 +1,173 @@
+"""The sync log: every planned or done write, across runs."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from connections.admin.base import CodeFilter, InfinitePaginator, PageAdmin, page_url
+from connections.records import Side
+from connections.templatetags.crosslink import badge
+from syncs.admin.filters import SideFilter, SyncFilter
+from syncs.models import Change, SyncRun
+from syncs.models.choices import ChangeKind, ChangeOutcome
+
+LINK_KINDS = (ChangeKind.LINK, ChangeKind.UNLINK, ChangeKind.RELABEL)
+SIDES = {Side.HUBSPOT: "HubSpot", Side.APP: "App"}
+PER_PAGE = 50
+
+
+def details(change: Change) -> list[dict[str, Any]]:
+    """What a change wrote, a field a row: before, after; what it was decided from last."""
+    names = [*change.before, *(n for n in change.after if n not in change.before)]
+    return [
+        {"name": n, "before": change.before.get(n), "after": change.after.get(n)}
+        for n in names
+    ]
+
+
+def search(rows: QuerySet[Change], term: str) -> QuerySet[Change]:
+    """Changes whose record, near or far, has a text in its name or id."""
+    found = Q(record__icontains=term) | Q(other_record__icontains=term)
+    return rows.filter(found)
+
+
+@admin.register(Change)
+class ChangeAdmin(PageAdmin[Change]):
+    page_template = "crosslink/change.html"
+    list_display = ["what", "shown_side", "sync", "shown_run", "outcome_", "age"]
+    list_filter = ["kind", "outcome", SideFilter, CodeFilter, SyncFilter]
+    search_fields = ["record"]
+    search_help_text = "A record's name or id"
+    ordering = ["-pk"]
+    paginator = InfinitePaginator
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Change]:
+        return super().get_queryset(request).select_related("sync__app")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Change], search_term: str
+    ) -> tuple[QuerySet[Change], bool]:
+        term = search_term.strip()
+        return search(queryset, term) if term else queryset, False
+
+    @admin.display(description="change")
+    def what(self, obj: Change) -> str:
+        far = f" → {obj.other_record}" if obj.other_record else ""
+        return f"{obj.get_kind_display()} {obj.record}{far}"
+
+    @admin.display(description="in")
+    def shown_side(self, obj: Change) -> str:
+        return SIDES.get(Side(obj.side), obj.side)
+
+    @admin.display(description="run")
+    def shown_run(self, obj: Change) -> SafeString:
+        return format_html(
+            '<a href="{}">{}</a>', page_url(SyncRun(pk=obj.run_id)), obj.run_id
+        )
+
+    @admin.display(description="outcome")
+    def outcome_(self, obj: Change) -> SafeString:
+        shown = badge(obj.outcome, obj.get_outcome_display())
+        return format_html("{} {}", shown, obj.error_code)
+
+    @admin.display(description="when")
+    def age(self, obj: Change) -> str:
+        return f"{timesince(obj.created_at, depth=1)} ago"
+
+    def page_context(self, request: HttpRequest, obj: Change) -> dict[str, Any]:
+        return {
+            "title": self.what(obj),
+            "details": details(obj),
+            "is_link": obj.kind in LINK_KINDS,
+            "origin": obj.origin.items(),
+            "side": SIDES.get(Side(obj.side), obj.side),
+            "may_see_records": request.user.has_perm("syncs.view_recordlink"),
+        }
+
+
+class ChangesOfRun:
+    """A run's changes as its page lists them: filtered, searched, a page at a time."""
+
+    NAMES = ("side", "kind", "outcome", "code", "of")
+
+    def __init__(self, request: HttpRequest, run: SyncRun, children: list[Any]) -> None:
+        self.chosen = {name: request.GET.get(name, "") for name in self.NAMES}
+        self.term = request.GET.get("q", "").strip()
+        page = request.GET.get("page", "1")
+        self.page = max(1, int(page)) if page.isdecimal() and len(page) < 7 else 1
+        ids = [child.pk for child in children] or [run.pk]
+        of = self.chosen["of"]
+        if of.isdecimal() and int(of) in ids:
+            ids = [int(of)]
+        self.rows = self._rows(ids)
+        self.more = len(self.rows) > PER_PAGE
+        self.rows = self.rows[:PER_PAGE]
+        self.children = children
+
+    def _rows(self, ids: list[int]) -> list[Change]:
+        rows = Change.objects.filter(run__in=ids).order_by("pk")
+        for name, column in (
+            ("side", "side"),
+            ("kind", "kind"),
+            ("outcome", "outcome"),
+            ("code", "error_code"),
+        ):
+            if self.chosen[name]:
+                rows = rows.filter(**{column: self.chosen[name]})
+        if self.term:
+            rows = search(rows, self.term)
+        start = (self.page - 1) * PER_PAGE
+        found = list(rows[start : start + PER_PAGE + 1])
+        for change in found:
+            change.details = details(change)  # type: ignore[attr-defined]
+            change.side_name = SIDES.get(Side(change.side))  # type: ignore[attr-defined]
+        return found
+
+    @property
+    def filtered(self) -> bool:
+        return bool(self.term or any(self.chosen.values()))
+
+    def _at(self, page: int) -> str:
+        kept = {k: v for k, v in self.chosen.items() if v}
+        if self.term:
+            kept["q"] = self.term
+        return "?" + urlencode({**kept, "page": page}) + "#changes"
+
+    @property
+    def before(self) -> str:
+        return self._at(self.page - 1) if self.page > 1 else ""
+
+    @property
+    def after(self) -> str:
+        return self._at(self.page + 1) if self.more else ""
+
+    @property
+    def selects(self) -> list[dict[str, Any]]:
+        """The form's selects: name, label, and choices with the chosen one marked."""
+        codes = sorted({e["code"] for c in self.children for e in c.errors})
+        asked = [
+            ("side", "Side", SIDES.items()),
+            ("kind", "Kind", ChangeKind.choices),
+            ("outcome", "Outcome", ChangeOutcome.choices),
+            ("code", "Code", [(c, c) for c in codes]),
+        ]
+        if len(self.children) > 1:
+            syncs = [(str(c.pk), str(c.sync)) for c in self.children]
+            asked.insert(0, ("of", "CRM sync", syncs))
+        return [
+            {
+                "name": name,
+                "label": label,
+                "choices": [(v, t, self.chosen[name] == v) for v, t in choices],
+            }
+            for name, label, choices in asked
+        ]

@@ -1,0 +1,159 @@
+"""Record links: what is kept in step with what, and where each record stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from connections.admin.base import CodeFilter, InfinitePaginator, PageAdmin
+from connections.records import Side
+from connections.templatetags.crosslink import badge
+from syncs.admin.filters import SyncFilter
+from syncs.models import Change, ObjectSync, RecordKey, RecordLink
+from syncs.models.choices import RecordState
+from syncs.run.session import PROBLEMS, mapping_key
+
+FOUND = 200  # records that a search shows at most
+CHANGES = 50
+
+
+def records_with_id(term: str) -> list[int]:
+    """Record links with this id on either side, found by their unique indexes."""
+    syncs = list(ObjectSync.objects.values_list("pk", flat=True))
+    found: list[int] = []
+    for column in ("hubspot_id", "app_id"):
+        rows = RecordLink.objects.filter(**{"sync__in": syncs, column: term})
+        found += rows.values_list("pk", flat=True)[:FOUND]
+    return found
+
+
+def records_with_key(term: str) -> list[int]:
+    """Record links one of whose match keys holds a text."""
+    keys = RecordKey.objects.filter(value__icontains=term)
+    return list(keys.values_list("link", flat=True).distinct()[:FOUND])
+
+
+@admin.register(RecordLink)
+class RecordLinkAdmin(PageAdmin[RecordLink]):
+    """What each record of a sync is paired with; only the engine writes it."""
+
+    page_template = "crosslink/record.html"
+    list_display = ["record", "sync", "key", "shown_state", "shown_code", "age"]
+    list_filter = ["state", CodeFilter, SyncFilter]
+    search_fields = ["hubspot_id"]
+    search_help_text = "A HubSpot id, an app id, or part of a match key"
+    ordering = ["-pk"]
+    paginator = InfinitePaginator
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RecordLink]:
+        return super().get_queryset(request).select_related("sync__app")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[RecordLink], search: str
+    ) -> tuple[QuerySet[RecordLink], bool]:
+        term = search.strip()
+        if not term:
+            return queryset, False
+        found = records_with_id(term) or records_with_key(term)
+        return queryset.filter(pk__in=found), False
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        rows = list(found.result_list)
+        keys: dict[int, str] = {}
+        for key in RecordKey.objects.filter(link__in=[r.pk for r in rows]).order_by(
+            "rank", "pk"
+        ):
+            keys.setdefault(key.link_id, key.value)
+        for row in rows:
+            row.shown_key = keys.get(row.pk, "—")
+        found.result_list = rows
+        return found
+
+    @admin.display(description="HubSpot ↔ app")
+    def record(self, obj: RecordLink) -> str:
+        return str(obj)
+
+    @admin.display(description="match key")
+    def key(self, obj: Any) -> str:
+        return str(obj.shown_key)
+
+    @admin.display(description="state")
+    def shown_state(self, obj: RecordLink) -> SafeString:
+        return badge(obj.state, obj.get_state_display())
+
+    @admin.display(description="code")
+    def shown_code(self, obj: RecordLink) -> str:
+        return obj.error_code or "—"
+
+    @admin.display(description="looked at")
+    def age(self, obj: RecordLink) -> str:
+        return f"{timesince(obj.updated_at, depth=1)} ago"
+
+    def page_context(self, request: HttpRequest, obj: RecordLink) -> dict[str, Any]:
+        changes = Change.objects.filter(link=obj).order_by("-pk")
+        failing = obj.state in (RecordState.FAILING, RecordState.UNCERTAIN)
+        return {
+            "fields": fields_of(obj),
+            "is_failing": failing,
+            "changes": list(changes.select_related("run")[:CHANGES]),
+            "candidates": _candidates(obj),
+            "may_see_changes": request.user.has_perm("syncs.view_change"),
+        }
+
+
+def fields_of(link: RecordLink) -> list[dict[str, Any]]:
+    """Both sides' values beside the baseline: mapped fields first, then what else is held."""
+    rows = []
+    seen: dict[str, set[str]] = {side: set() for side in Side}
+    for mapping in link.sync.field_mappings.all():
+        names = {Side.HUBSPOT: mapping.hubspot, Side.APP: mapping.app}
+        base = link.baseline.get(mapping_key(mapping))
+        for side, name in names.items():
+            seen[side].add(name)
+        rows.append(_field_row(link, names, base))
+    for side in Side:
+        for name in link.values_on(side):
+            if name != PROBLEMS and name not in seen[side]:
+                rows.append(_field_row(link, {side: name}, None))
+    return rows
+
+
+def _field_row(link: RecordLink, names: dict[Side, str], base: Any) -> dict[str, Any]:
+    kept = base if isinstance(base, list) else [None, None]
+    row: dict[str, Any] = {"names": {}, "now": {}, "base": {}, "problem": {}}
+    for at, side in enumerate(Side):
+        name = names.get(side, "")
+        values = link.values_on(side)
+        row["names"][side.value] = name
+        row["now"][side.value] = values.get(name)
+        row["base"][side.value] = kept[at] if name and len(kept) > at else None
+        problem = values.get(PROBLEMS, {}).get(name)
+        row["problem"][side.value] = ": ".join(map(str, problem)) if problem else ""
+    now = row["now"]
+    row["differs"] = len(names) == len(Side) and now["hubspot"] != now["app"]
+    row["mapped"] = len(names) == len(Side)
+    return row
+
+
+def _candidates(link: RecordLink) -> list[dict[str, Any]]:
+    """The records named as candidates, with their pages where they are known."""
+    named = [one.partition(":") for one in link.candidates]
+    known: dict[tuple[str, str], int] = {}
+    for side in Side:
+        ids = [remote_id for word, _, remote_id in named if word == side]
+        rows = RecordLink.objects.filter(
+            **{"sync": link.sync_id, f"{side}_id__in": ids}
+        )
+        for remote_id, pk in rows.values_list(f"{side}_id", "pk"):
+            known[side.value, str(remote_id)] = pk
+    return [
+        {"side": word, "id": remote_id, "pk": known.get((word, remote_id))}
+        for word, _, remote_id in named
+    ]

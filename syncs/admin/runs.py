@@ -1,0 +1,229 @@
+"""Runs: the list, and the page of one with its progress, events and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from connections.admin.base import Button, CodeFilter, PageAdmin, page_url
+from connections.templatetags.crosslink import badge
+from syncs import services
+from syncs.admin.actions import CHANGE_SYNCS, start
+from syncs.admin.changes import ChangesOfRun
+from syncs.admin.filters import SyncFilter
+from syncs.models import LogEntry, SyncRun
+from syncs.models.choices import Status
+from syncs.run.tally import LINK_WORK, WORK
+
+EVENTS = 200
+WRITTEN = ("created", "updated", "archived")
+
+
+def apply_plan(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
+    """Queue a run that applies a preview's plan."""
+    run = runs[0]
+    try:
+        plan, children = services.plan_run(run.pk)
+    except services.RunError as exc:
+        messages.error(request, f"{exc.code}: {exc.message} {exc.remedy}")
+        return None
+    return start(request, [c.sync for c in children if c.sync], plan=plan)
+
+
+def cancel(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
+    """Ask runs to stop."""
+    with transaction.atomic():
+        for run in runs:
+            services.cancel(run.parent or run)
+    messages.success(
+        request, "The run stops at the next place where nothing is half done."
+    )
+    return page_url(runs[0])
+
+
+def _may_apply(run: SyncRun) -> bool:
+    return run.dry_run and not run.open and services.applicable(run)
+
+
+class RunSyncFilter(SyncFilter):
+    column = "children__sync"
+
+
+@admin.register(SyncRun)
+class SyncRunAdmin(PageAdmin[SyncRun]):
+    page_template = "crosslink/run.html"
+    list_display = ["number", "what", "how", "shown_status", "written", "by", "age"]
+    list_filter = ["status", "trigger", "dry_run", CodeFilter, RunSyncFilter, "app"]
+    search_fields = ["pk", "started_by__username", "error_text"]
+    search_help_text = "A run's number, or who started it"
+    ordering = ["-pk"]
+    list_select_related = ["app", "started_by"]
+    buttons = (
+        Button(
+            "apply",
+            "Apply this plan",
+            apply_plan,
+            CHANGE_SYNCS,
+            icon="task_alt",
+            question="Exactly what this preview planned is written to HubSpot and to the "
+            "app. Records and links that moved since are left out, and named.",
+            when=_may_apply,
+            primary=True,
+            on_list=False,
+        ),
+        Button(
+            "cancel",
+            "Cancel",
+            cancel,
+            CHANGE_SYNCS,
+            icon="cancel",
+            when=lambda run: run.open and not run.cancel_requested,
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[SyncRun]:
+        rows = super().get_queryset(request).select_related("app", "started_by", "sync")
+        match = request.resolver_match
+        if match is None or not (match.url_name or "").endswith("_changelist"):
+            return rows
+        children = SyncRun.objects.select_related("sync").order_by("pk")
+        return rows.filter(parent=None).prefetch_related(Prefetch("children", children))
+
+    @admin.display(description="run")
+    def number(self, obj: SyncRun) -> str:
+        return f"Run {obj.pk}"
+
+    @admin.display(description="of")
+    def what(self, obj: SyncRun) -> str:
+        names = ", ".join(c.sync.name for c in obj.children.all() if c.sync)
+        return f"{obj.app.name}: {names}" if obj.app else names or "—"
+
+    @admin.display(description="how")
+    def how(self, obj: SyncRun) -> str:
+        return how(obj)
+
+    @admin.display(description="status")
+    def shown_status(self, obj: SyncRun) -> SafeString:
+        return badge(obj.status, obj.get_status_display())
+
+    @admin.display(description="written")
+    def written(self, obj: SyncRun) -> str:
+        done = summed([c.counters for c in obj.children.all()])
+        records = sum(sum(done[name].values()) for name in WRITTEN)
+        links = sum(sum(n.values()) for n in done["associations"].values())
+        word = "would be " if obj.dry_run else ""
+        return f"{word}{records} records, {links} links"
+
+    @admin.display(description="started by")
+    def by(self, obj: SyncRun) -> str:
+        return started_by(obj)
+
+    @admin.display(description="when", ordering="pk")
+    def age(self, obj: SyncRun) -> str:
+        return f"{timesince(obj.created_at, depth=1)} ago"
+
+    def page_context(self, request: HttpRequest, obj: SyncRun) -> dict[str, Any]:
+        children = list(obj.children.select_related("sync__app", "app").order_by("pk"))
+        parts = children or [obj]
+        ids = [obj.pk, *(c.pk for c in children)]
+        entries = LogEntry.objects.filter(run__in=ids).order_by("-pk")[:EVENTS]
+        return {
+            "title": f"{'Preview' if obj.dry_run else 'Run'} {obj.pk}",
+            "run": obj,
+            "how": how(obj),
+            "by": started_by(obj),
+            "live": obj.open,
+            "parts": [_part(c) for c in parts],
+            "work": work_table(summed([c.counters for c in parts])),
+            "timings": _timings(parts),
+            "errors": _errors(parts),
+            "entries": list(entries),
+            "changes": ChangesOfRun(request, obj, parts),
+            "may_see_changes": request.user.has_perm("syncs.view_change"),
+        }
+
+
+def how(run: SyncRun) -> str:
+    """What kind of run it is, in words."""
+    if run.dry_run:
+        return "Preview"
+    words = "Full resync" if run.full else "Sync"
+    if run.plan_id:
+        words = f"Plan of run {run.plan_id}"
+    return f"{words}, at most {run.limit} records" if run.limit else words
+
+
+def started_by(run: SyncRun) -> str:
+    """Who started a run and how."""
+    person = run.started_by.get_username() if run.started_by else ""
+    way = run.get_trigger_display()
+    return f"{person} ({way})" if person else way
+
+
+def summed(counters: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Several runs' work in one."""
+    total: dict[str, Any] = {name: {"hubspot": 0, "app": 0} for name in WORK}
+    total["associations"] = {name: {"hubspot": 0, "app": 0} for name in LINK_WORK}
+    for one in counters:
+        for name in WORK:
+            for side, count in one.get(name, {}).items():
+                total[name][side] += count
+        for name in LINK_WORK:
+            for side, count in one.get("associations", {}).get(name, {}).items():
+                total["associations"][name][side] += count
+    return total
+
+
+def work_table(work: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """A run's work by side, for people."""
+    rows = [
+        ("Records read", work["read"]),
+        *((f"Records {name}", work[name]) for name in WRITTEN),
+        *((f"Links {name}", work["associations"][name]) for name in LINK_WORK),
+        ("Calls", work["api_calls"]),
+    ]
+    return [(label, by["hubspot"], by["app"]) for label, by in rows]
+
+
+def _part(run: SyncRun) -> dict[str, Any]:
+    """One child run: how far it is, and its pace while it is at work."""
+    done, total = run.progress_done, max(run.progress_total, run.progress_done)
+    spent = run.duration_s
+    if run.status == Status.RUNNING and run.started_at:
+        spent = (timezone.now() - run.started_at).total_seconds()
+    links: dict[str, int] = run.totals.get("associations", {})
+    return {
+        "run": run,
+        "url": page_url(run),
+        "done": done,
+        "total": total,
+        "percent": 100 * done // total if total else 0,
+        "seconds": round(spent, 1),
+        "links": links,
+        "open": run.open,
+    }
+
+
+def _timings(parts: Sequence[SyncRun]) -> list[tuple[str, float]]:
+    spent: dict[str, float] = {}
+    for run in parts:
+        for phase, seconds in run.timings.items():
+            spent[phase] = spent.get(phase, 0.0) + seconds
+    return [(phase, round(seconds, 2)) for phase, seconds in spent.items()]
+
+
+def _errors(parts: Sequence[SyncRun]) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for run in parts:
+        for error in run.errors:
+            kept = found.setdefault(error["code"], {**error, "count": 0})
+            kept["count"] += error["count"]
+    return sorted(found.values(), key=lambda e: (-e["count"], e["code"]))
