@@ -19,7 +19,7 @@ from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.planning import show
 from syncs.run.session import now
 from syncs.run.stage import Chunk, Note
-from syncs.run.store import save_links
+from syncs.run.store import update_rows
 
 IDS_AT_ONCE = 5000
 NOTE = "links"  # this stage's key in RecordLink.stage_state: mappings with a baseline
@@ -237,7 +237,8 @@ class LinkPlanner:
                 "its links are left as they are.",
                 code=Code.RECORD_GONE,
             )
-        save_links(gone)
+        # Only these columns: another run may be at work on the far sync's records.
+        update_rows(gone, [f"{side}_gone_at", "dirty"])
         return [link.pk for link in gone]
 
     def _far_object(self, side: Side):  # type: ignore[no-untyped-def]

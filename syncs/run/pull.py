@@ -150,7 +150,7 @@ def reread(session: Session, side: Side, links: list[RecordLink]) -> None:
         session.object_on(side), ids, session.want(side)
     )
     session.tally.add("read", side, len(fetched.records))
-    with transaction.atomic():
+    with session.storing, transaction.atomic():
         store_page(session, side, list(fetched.records.values()))
         gone = [x for x in links if x.id_on(side) in fetched.gone]
         for link in gone:
@@ -220,7 +220,7 @@ def _keep_page(
 ) -> None:
     """Commit a page's rows together with the place to go on from."""
     for records in _slices(page):
-        with transaction.atomic():
+        with session.storing, transaction.atomic():
             store_page(session, side, records.records)
             if place is not None and records.cursor is not None:
                 sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from threading import Lock
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -109,6 +110,8 @@ class Session:
     stages: Sequence[Stage] = ()
     deadline: float | None = None
     again: bool = False  # something moved while writing: plan once more
+    # Both reading threads write whole rows of the same record links: one at a time.
+    storing: Lock = field(default_factory=Lock)
     _checked: set[Side] = field(default_factory=set)
 
     def connector(self, side: Side) -> Connector:

@@ -1,0 +1,162 @@
+"""The sandbox and the demo as processes: they start, tell where, keep, and stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from django.conf import settings
+
+from connections.sandbox.seeds import business
+from connections.sandbox.seeds.registry import SEEDS
+from tests.vendor import all_records, vendor_client
+
+ROOT = Path(settings.BASE_DIR)
+
+
+def environ(folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "CROSSLINK_VAR_DIR": str(folder),
+        "CROSSLINK_SEARCH_SETTLE_SECONDS": "0",
+        "DATABASE_URL": "",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for path in (tmp_path, *tmp_path.parents):
+        if path.owner() == "root" and str(path).startswith("/tmp/"):
+            path.chmod(0o755)  # PostgreSQL's own user must get in
+    return tmp_path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def sandbox(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
+    """A running `manage.py sandbox`: its addresses; it is told to end afterwards."""
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "sandbox", *arguments],
+        cwd=ROOT,
+        env=environ(folder),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    told = folder / "sandbox" / "addresses.json"
+    until = time.monotonic() + 60
+    while not told.exists():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    try:
+        yield json.loads(told.read_text())
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    assert psutil.wait_procs(children, timeout=10)[1] == []
+    assert not told.exists()
+
+
+@pytest.mark.slow
+def test_the_sandbox_serves_keeps_its_state_and_ends_with_all_it_started(folder):
+    port = str(free_port())
+    with sandbox(folder, "--port-base", port, "--seed", "demo") as where:
+        client = vendor_client(where["hubspot"])
+        found = all_records(client, "companies", ["domain"])
+        assert len(found) == business.COMPANIES - len(business.APP_ONLY_COMPANIES) + 1
+        with psycopg.connect(where["postgres"]) as conn:
+            (people,) = conn.execute("SELECT count(*) FROM people").fetchone() or (0,)
+            assert people == business.PEOPLE - len(business.HUBSPOT_ONLY_PEOPLE) + 1
+            conn.execute("DELETE FROM people WHERE id = 1")
+        gone = min(found)
+        client.crm.objects.basic_api.archive("companies", gone)
+        busy = subprocess.run(
+            [sys.executable, "manage.py", "sandbox", "--port-base", port],
+            cwd=ROOT,
+            env=environ(folder),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert busy.returncode == 2
+        assert busy.stderr.startswith(f"Port {port} is taken")
+    with sandbox(folder, "--port-base", port) as where:
+        client = vendor_client(where["hubspot"])
+        assert gone not in all_records(client, "companies", ["domain"])
+        with psycopg.connect(where["postgres"]) as conn:
+            row = conn.execute("SELECT count(*) FROM people").fetchone()
+            assert row == (people - 1,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--seed", "nonsense"), ", ".join(SEEDS)),
+        (("--fault", "explode"), "no fault"),
+        (("--switch", "first_link_primary=perhaps"), "every_path"),
+        (("--switch", "nonsense"), "NAME=VALUE"),
+    ],
+)
+def test_a_bad_option_ends_with_2_and_a_line(folder, arguments, text):
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "sandbox", *arguments],
+        cwd=ROOT,
+        env=environ(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert text in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_the_demo_shows_what_it_plants_and_a_second_one_writes_nothing(folder):
+    outputs = []
+    for _ in range(2):
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "demo", "--once"],
+            cwd=ROOT,
+            env=environ(folder),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (0, ""), ended
+        outputs.append(ended.stdout)
+    first, second = outputs
+    assert "10/10" in first
+    assert "50/50" in first
+    for oddity in business.oddities():
+        assert oddity.what in first
+    assert "nothing changed" in second
+    for name in ("Companies", "Contacts"):
+        line = next(x for x in second.splitlines() if x.startswith(name))
+        assert line.split()[-1] == "3"
+        created, updated, links = [x for x in line.split() if "/" in x][1:]
+        assert (created, updated, links) == ("0/0", "0/0", "0/0")
