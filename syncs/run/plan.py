@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from syncs.models import Change, RecordLink
 from syncs.models.choices import RecordState
@@ -24,9 +24,7 @@ def plan(session: Session, stages: Sequence[Stage], *, sweep: bool) -> int:
 
     Returns: how many changes were planned.
     """
-    due = _due(session)
-    total = (due | _swept(session)).count() if sweep else due.count()
-    session.advance("planning", 0, total)
+    session.advance("planning", 0, _size(session, sweep=sweep))
     planned = 0
     budget = session.run.limit
     for links, place in _chunks(session, sweep=sweep):
@@ -43,17 +41,39 @@ def plan(session: Session, stages: Sequence[Stage], *, sweep: bool) -> int:
     return planned
 
 
-def _due(session: Session) -> QuerySet[RecordLink]:
-    return RecordLink.objects.filter(sync=session.sync).filter(
+def _mine(session: Session) -> QuerySet[RecordLink]:
+    return RecordLink.objects.filter(sync=session.sync)
+
+
+def _due(session: Session) -> tuple[QuerySet[RecordLink], ...]:
+    """What must be looked at. Each has an index that ends in the id: no row is sorted."""
+    return (
+        _mine(session).filter(dirty=True),
+        _mine(session).filter(state=RecordState.FAILING, retry_at__lte=now()),
         # What waits for a link cannot tell by itself when that has come.
-        Q(dirty=True) | Q(retry_at__lte=now()) | Q(state=RecordState.WAITING)
+        _mine(session).filter(state=RecordState.WAITING),
     )
 
 
-def _swept(session: Session) -> QuerySet[RecordLink]:
-    return RecordLink.objects.filter(
-        sync=session.sync, hubspot_id__isnull=False, app_id__isnull=False
-    )
+def _size(session: Session, *, sweep: bool) -> int:
+    """About how many links there are to look at."""
+    if sweep:
+        return _mine(session).count()
+    return sum(rows.count() for rows in _due(session))
+
+
+def _next(
+    session: Session, last: int, *, sweep: bool, in_hubspot: bool
+) -> list[RecordLink]:
+    """The next links of a half, at most a chunk; a sweep's may need nothing."""
+    if sweep and in_hubspot:
+        return list(_mine(session).filter(pk__gt=last).order_by("pk")[:CHUNK])
+    ids: set[int] = set()
+    for rows in _due(session):
+        half = rows.filter(pk__gt=last, hubspot_id__isnull=not in_hubspot)
+        ids.update(half.order_by("pk").values_list("pk", flat=True)[:CHUNK])
+    some = sorted(ids)[:CHUNK]
+    return list(RecordLink.objects.filter(pk__in=some).order_by("pk"))
 
 
 def _chunks(
@@ -63,18 +83,18 @@ def _chunks(
 
     Those that HubSpot has come first, so that reads of their links are full.
     """
-    rows = _due(session) | _swept(session) if sweep else _due(session)
     place = session.run.place if session.run.place.get("phase") == "plan" else {}
-    halves = (rows.filter(hubspot_id__isnull=False), rows.filter(hubspot_id=None))
-    for number, half in enumerate(halves):
+    for number, in_hubspot in enumerate((True, False)):
         if number < place.get("half", 0):
             continue
         last = place.get("last", 0) if number == place.get("half", 0) else 0
         while True:
-            links = list(half.filter(pk__gt=last).order_by("pk")[:CHUNK])
+            links = _next(session, last, sweep=sweep, in_hubspot=in_hubspot)
             if not links:
                 break
             last = links[-1].pk
+            if in_hubspot:
+                links = [x for x in links if x.hubspot_id is not None]
             yield links, {"half": number, "last": last}
 
 

@@ -1,0 +1,3 @@
+"""Tests that drive a real browser against the real server and a task cluster."""
+
+from __future__ import annotations
