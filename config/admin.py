@@ -13,7 +13,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from connections.admin.base import ReadOnlyAdmin, ThemedAdmin
+from connections.admin.base import ReadOnlyAdmin
 
 if TYPE_CHECKING:
     from django.contrib.auth.forms import (
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
         UserChangeForm,
         UserCreationForm,
     )
+
+    class Theme:
+        """The theme's admin, which has no types of its own."""
+
 else:
+    from unfold.admin import ModelAdmin as Theme
     from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 admin.site.index_template = "crosslink/home.html"
@@ -42,14 +47,14 @@ for model in (
 
 
 @admin.register(User)
-class UserAdmin(ThemedAdmin[User], PlainUserAdmin[User]):
-    form = UserChangeForm
+class UserAdmin(Theme, PlainUserAdmin[User]):
+    form = UserChangeForm  # type: ignore[assignment]  # its model is set by the admin
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
 
 @admin.register(Group)
-class GroupAdmin(ThemedAdmin[Group], PlainGroupAdmin):
+class GroupAdmin(Theme, PlainGroupAdmin):
     pass
 
 
@@ -69,14 +74,12 @@ def _is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
 
-TASK_FIELDS = ["name", "func", "started", "stopped", "success", "attempt_count"]
-
-
 @admin.register(Success, Failure)
 class TaskAdmin(SuperuserAdmin):
     list_display = ["name", "func", "started", "stopped"]
     search_fields = ["name", "func"]
-    fields = TASK_FIELDS  # not its arguments or result, which are pickles
+    # Not its arguments or result, which are pickles.
+    fields = ["name", "func", "started", "stopped", "success", "attempt_count"]
     ordering = ["-started"]
 
 

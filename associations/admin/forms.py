@@ -55,7 +55,6 @@ class AssociationMappingForm(MappingForm):
     class Meta:
         model = AssociationMapping
         fields = [
-            "position",
             "app_field",
             "to_sync",
             "type",
@@ -79,5 +78,7 @@ class AssociationMappingForm(MappingForm):
         if targets is not None:
             choice = self.fields["to_sync"]
             assert isinstance(choice, forms.ModelChoiceField)
+            for what in ("add", "change", "delete", "view"):
+                setattr(choice.widget, f"can_{what}_related", False)
             choice.queryset = ObjectSync.objects.filter(pk__in=[t.pk for t in targets])
             choice.choices = [("", "Select a sync"), *((t.pk, t.name) for t in targets)]

@@ -49,6 +49,7 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
     search_help_text = "A record's HubSpot or app id"
     ordering = ["-pk"]
     paginator = InfinitePaginator
+    show_full_result_count = False
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AssociationLink]:

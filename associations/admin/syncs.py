@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -56,7 +55,7 @@ class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
 
 class MappedSyncAdmin(ObjectSyncAdmin):
     form = CheckedSyncForm
-    inlines: Sequence[Any] = (*ObjectSyncAdmin.inlines, AssociationMappingInline)
+    inlines: ClassVar[Any] = (*ObjectSyncAdmin.inlines, AssociationMappingInline)
 
     def _create_formsets(
         self, request: HttpRequest, obj: ObjectSync | None, change: bool

@@ -34,6 +34,7 @@ __all__ = [
     "InfinitePaginator",
     "PageAdmin",
     "ReadOnlyAdmin",
+    "SimpleListFilter",
     "TabularInline",
     "ThemedAdmin",
     "page_url",
@@ -81,12 +82,11 @@ class PlacedButton:
 
 
 class CrosslinkAdmin(ThemedAdmin[M]):
-    """A themed admin with buttons, without bulk deletion or a count of everything."""
+    """A themed admin with buttons and without bulk deletion."""
 
     buttons: Sequence[Button] = ()
     actions: Any = ()
     list_per_page = 50
-    show_full_result_count = False
     list_filter_sheet = True
 
     def get_urls(self) -> list[URLPattern]:
@@ -151,7 +151,7 @@ class CrosslinkAdmin(ThemedAdmin[M]):
         return TemplateResponse(request, "crosslink/confirm.html", context)
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
+        actions: dict[str, Any] = dict(super().get_actions(request))
         actions.pop("delete_selected", None)
         for button in self.buttons:
             if button.on_list and request.user.has_perm(button.permission):

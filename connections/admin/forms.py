@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     AccountForm = forms.ModelForm[HubSpotAccount]
     AppForm = forms.ModelForm[ConnectedApp]
 else:
-    from unfold.widgets import UnfoldAdminPasswordInput as PasswordInput
+    from unfold.widgets import UnfoldAdminPasswordWidget as PasswordInput
     from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
 
     AccountForm = AppForm = forms.ModelForm
@@ -86,6 +86,16 @@ class HubSpotAccountForm(AccountForm):
             "association_requests_per_10s",
             "search_per_second",
         ]
+        labels = {
+            "base_url": "Address",
+            "api_version": "API version",
+            "requests_per_10s": "Calls per 10 seconds",
+            "association_requests_per_10s": "Association calls per 10 seconds",
+            "search_per_second": "Searches per second",
+        }
+        help_texts = {
+            "association_requests_per_10s": "Blank: as above, at most 150.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,6 +133,7 @@ class ConnectedAppForm(AppForm):
     class Meta:
         model = ConnectedApp
         fields = ["name", "kind", "hubspot"]
+        labels = {"hubspot": "HubSpot account"}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

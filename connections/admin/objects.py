@@ -30,4 +30,4 @@ class RemoteObjectAdmin(PageAdmin[RemoteObject]):
         return str(obj.account or obj.app)
 
     def page_context(self, request: HttpRequest, obj: RemoteObject) -> dict[str, Any]:
-        return {"object": from_json(obj.definition), "owner": obj.account or obj.app}
+        return {"found": from_json(obj.definition), "owner": obj.account or obj.app}

@@ -24,13 +24,45 @@ SIDES = {Side.HUBSPOT: "HubSpot", Side.APP: "App"}
 PER_PAGE = 50
 
 
+def side_name(change: Change) -> str:
+    """HubSpot, or the app by its name."""
+    if change.side == Side.HUBSPOT:
+        return "HubSpot"
+    return str(change.sync.app)
+
+
 def details(change: Change) -> list[dict[str, Any]]:
     """What a change wrote, a field a row: before, after; what it was decided from last."""
+    if change.kind in LINK_KINDS:
+        return _link_details(change)
     names = [*change.before, *(n for n in change.after if n not in change.before)]
     return [
         {"name": n, "before": change.before.get(n), "after": change.after.get(n)}
         for n in names
     ]
+
+
+def _link_details(change: Change) -> list[dict[str, Any]]:
+    """For a link: its association types in HubSpot, or the app's reference field."""
+    before, after = change.before, change.after
+    if change.side == Side.APP:
+        linked = change.other_record if change.kind != ChangeKind.UNLINK else None
+        name = str(after.get("field") or before.get("field") or "reference")
+        return [{"name": name, "before": before.get("ids"), "after": linked}]
+    rows = [
+        {
+            "name": "association types",
+            "before": _types(before.get("types")),
+            "after": _types(after.get("types")),
+        }
+    ]
+    if after.get("inline"):
+        rows.append({"name": "sent", "before": [], "after": "with the new record"})
+    return rows
+
+
+def _types(types: Any) -> list[str]:
+    return [f"{category} {type_id}" for category, type_id in types or ()]
 
 
 def search(rows: QuerySet[Change], term: str) -> QuerySet[Change]:
@@ -48,6 +80,7 @@ class ChangeAdmin(PageAdmin[Change]):
     search_help_text = "A record's name or id"
     ordering = ["-pk"]
     paginator = InfinitePaginator
+    show_full_result_count = False
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Change]:
@@ -66,7 +99,7 @@ class ChangeAdmin(PageAdmin[Change]):
 
     @admin.display(description="in")
     def shown_side(self, obj: Change) -> str:
-        return SIDES.get(Side(obj.side), obj.side)
+        return side_name(obj)
 
     @admin.display(description="run")
     def shown_run(self, obj: Change) -> SafeString:
@@ -87,9 +120,8 @@ class ChangeAdmin(PageAdmin[Change]):
         return {
             "title": self.what(obj),
             "details": details(obj),
-            "is_link": obj.kind in LINK_KINDS,
-            "origin": obj.origin.items(),
-            "side": SIDES.get(Side(obj.side), obj.side),
+            "origin": () if obj.kind in LINK_KINDS else obj.origin.items(),
+            "side": side_name(obj),
             "may_see_records": request.user.has_perm("syncs.view_recordlink"),
         }
 
@@ -114,7 +146,8 @@ class ChangesOfRun:
         self.children = children
 
     def _rows(self, ids: list[int]) -> list[Change]:
-        rows = Change.objects.filter(run__in=ids).order_by("pk")
+        rows = Change.objects.filter(run__in=ids).select_related("sync__app")
+        rows = rows.order_by("pk")
         for name, column in (
             ("side", "side"),
             ("kind", "kind"),
@@ -129,7 +162,7 @@ class ChangesOfRun:
         found = list(rows[start : start + PER_PAGE + 1])
         for change in found:
             change.details = details(change)  # type: ignore[attr-defined]
-            change.side_name = SIDES.get(Side(change.side))  # type: ignore[attr-defined]
+            change.side_name = side_name(change)  # type: ignore[attr-defined]
         return found
 
     @property

@@ -150,6 +150,18 @@ class ObjectSyncForm(SyncModelForm):
             "enabled",
             "position",
         ]
+        labels = {
+            "conflict": "Resolve data conflicts",
+            "creates": "Create new records",
+            "matching": "Record matching",
+            "every_s": "Run every",
+            "app_cursor": "App's time of change",
+            "timezone": "Time zone",
+        }
+        help_texts = {
+            "position": "Syncs of one app are listed in this order.",
+            "timezone": "Of dates and times that carry none.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -243,7 +255,6 @@ class FieldMappingForm(MappingModelForm):
     class Meta:
         model = FieldMapping
         fields = [
-            "position",
             "hubspot",
             "app",
             "direction",
@@ -262,7 +273,10 @@ class FieldMappingForm(MappingModelForm):
 def as_the_sync(fields: Mapping[str, Any]) -> None:
     """Say in the blank choice of a select what leaving it means."""
     for name, word in BLANK_WORDS.items():
-        choices = getattr(fields.get(name), "choices", None)
-        if choices is not None:
-            rest = [c for c in choices if c[0] not in ("", None)]
-            fields[name].choices = [("", word), *rest]
+        field = fields.get(name)
+        if isinstance(field, forms.NullBooleanField):
+            rest = [("true", "Yes"), ("false", "No")]
+            field.widget.choices = [("unknown", word), *rest]
+        elif field is not None:
+            rest = [c for c in field.choices if c[0] not in ("", None)]
+            field.choices = [("", word), *rest]

@@ -49,6 +49,7 @@ class RecordLinkAdmin(PageAdmin[RecordLink]):
     search_help_text = "A HubSpot id, an app id, or part of a match key"
     ordering = ["-pk"]
     paginator = InfinitePaginator
+    show_full_result_count = False
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RecordLink]:

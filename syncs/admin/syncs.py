@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -72,7 +72,7 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
     """CRM syncs (H)."""
 
     form = ObjectSyncForm
-    inlines: Sequence[Any] = (MatchKeyInline, FieldMappingInline)
+    inlines: ClassVar[Any] = (MatchKeyInline, FieldMappingInline)
     change_form_outer_before_template = "crosslink/sync.html"
     buttons: Sequence[Button] = (
         *run_buttons(lambda syncs: list(syncs)),
@@ -112,8 +112,8 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
     # Columns ----------------------------------------------------------------------------
 
     @admin.display(description="objects")
-    def objects(self, obj: Any) -> str:
-        return str(obj.health.objects)
+    def objects(self, obj: ObjectSync) -> str:
+        return Health(obj).objects
 
     @admin.display(description="state")
     def state(self, obj: Any) -> SafeString:
@@ -136,7 +136,9 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
         if not health.counted:
             return "—"
         url = f"{health.records_url}&state__exact={state}"
-        return format_html('<a href="{}">{}</a>', url, health.count(state))
+        return format_html(
+            '<a class="cl-link" href="{}">{}</a>', url, health.count(state)
+        )
 
     @admin.display(description="links")
     def links(self, obj: Any) -> str:
@@ -153,9 +155,13 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
 
     # The form ---------------------------------------------------------------------------
 
+    @admin.display(description="app's object, HubSpot's object")
+    def data(self, obj: ObjectSync) -> str:
+        return Health(obj).objects
+
     def get_fieldsets(self, request: HttpRequest, obj: ObjectSync | None = None) -> Any:
-        what = ["name", "app_object", "hubspot_object"]
         if obj is None:
+            what = ["name", "app_object", "hubspot_object"]
             return [
                 ("Select the data you want to sync", {"fields": what}),
                 (
@@ -168,7 +174,7 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
         if not self.has_change_permission(request, obj):
             extras = ["marker", "on_create"]
         return [
-            ("Data", {"fields": ["app", *what, "enabled"]}),
+            ("Data", {"fields": ["app", "name", "data", "enabled"]}),
             (
                 "Sync direction and conflicts",
                 {
@@ -205,7 +211,7 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
     def get_readonly_fields(
         self, request: HttpRequest, obj: ObjectSync | None = None
     ) -> list[str]:
-        return ["app", "hubspot_object", "app_object"] if obj else []
+        return ["app", "data"] if obj else []
 
     def get_inlines(self, request: HttpRequest, obj: ObjectSync | None) -> Any:
         return self.inlines if obj else []
@@ -261,7 +267,7 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
         extra = {
             "title": f"Set up your sync: {app.name}",
             "show_save_and_add_another": False,
-            "show_save": False,
+            "show_save_and_continue": False,
             **(extra_context or {}),
         }
         return super().add_view(request, form_url, extra)
