@@ -49,7 +49,7 @@ def _link_details(change: Change) -> list[dict[str, Any]]:
         linked = change.other_record if change.kind != ChangeKind.UNLINK else None
         name = str(after.get("field") or before.get("field") or "reference")
         return [{"name": name, "before": before.get("ids"), "after": linked}]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": "association types",
             "before": _types(before.get("types")),
