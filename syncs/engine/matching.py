@@ -119,7 +119,19 @@ def _encoded(host: str) -> str:
 
 
 def _phone(text: str) -> str | None:
-    """E.164 where the number names its country, with an extension; else its digits."""
+    """E.164 where the number names its country, with an extension; else its digits.
+
+    Taken again until it stays: a country's own prefix may come off at the second look.
+    """
+    form: str | None = text
+    for _ in range(8):
+        before, form = form, _phone_once(form or "")
+        if form is None or form == before:
+            return form
+    return _bare_digits(text)
+
+
+def _phone_once(text: str) -> str | None:
     plain = unicodedata.normalize("NFKC", text)
     plain = re.sub(r"^\s*tel:", "", plain, flags=re.IGNORECASE)
     if not _INTERNATIONAL.match(plain):
@@ -128,12 +140,17 @@ def _phone(text: str) -> str | None:
     try:
         found = phonenumbers.parse(plain, region=None)
     except phonenumbers.NumberParseException:
-        return _digits(plain)
+        return _bare_digits(plain)
     if not phonenumbers.is_possible_number(found):
         # Of no known length: a country's own prefix cannot be told from the rest.
-        return _digits(plain)
+        return _bare_digits(plain)
     number: str = phonenumbers.format_number(found, phonenumbers.PhoneNumberFormat.E164)
     return f"{number}x{found.extension}" if found.extension else number
+
+
+def _bare_digits(text: str) -> str | None:
+    """The digits of what is no number, without zeros that would look like a prefix."""
+    return (_digits(text) or "").lstrip("0") or None
 
 
 def _digits(text: str) -> str | None:
