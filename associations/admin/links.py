@@ -44,6 +44,7 @@ def record_link(link: RecordLink | None, fallback: str = "—") -> SafeString | 
 class AssociationLinkAdmin(PageAdmin[AssociationLink]):
     page_template = "crosslink/association_link.html"
     list_display = ["near", "mapping", "far", "shown_state", "shown_code", "age"]
+    list_display_links = ["mapping"]
     list_filter = ["state", LinkCodeFilter, LinkSyncFilter]
     search_fields = ["link__hubspot_id"]
     search_help_text = "A record's HubSpot or app id"

@@ -42,7 +42,7 @@ def _queue(task: str, doing: str) -> Any:
         )
         if len(owners) > 1:
             return None
-        return f"{page_url(owners[0])}?{ASKED}={int(time.time())}"
+        return f"{page_url(owners[0])}?{ASKED}={time.time():.3f}"
 
     return do
 
@@ -139,7 +139,7 @@ class ConnectionAdmin(CrosslinkAdmin[M]):
         super().response_add(request, obj, post_url_continue)  # says that it was added
         tasks.enqueue(settings.REFRESH_TASK, obj)
         messages.info(request, f"Connecting to {obj.name} and reading its objects.")
-        return HttpResponseRedirect(f"{page_url(obj)}?{ASKED}={int(time.time())}")
+        return HttpResponseRedirect(f"{page_url(obj)}?{ASKED}={time.time():.3f}")
 
 
 def _owned(owner: Owner) -> dict[str, Any]:
@@ -155,10 +155,13 @@ def connection_badge(obj: Connection) -> SafeString:
 
 def is_waiting(request: HttpRequest, owner: Owner) -> bool:
     """Whether a task that this page asked for has not answered yet."""
-    asked = request.GET.get(ASKED, "")
-    if not asked.isdecimal() or not 0 <= time.time() - int(asked) < WAIT_S:
+    try:
+        asked = float(request.GET.get(ASKED, ""))
+    except ValueError:
         return False
-    return owner.tested_at is None or owner.tested_at.timestamp() < int(asked)
+    if not 0 <= time.time() - asked < WAIT_S:
+        return False
+    return owner.tested_at is None or owner.tested_at.timestamp() < asked
 
 
 @admin.register(HubSpotAccount)

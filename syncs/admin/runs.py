@@ -8,7 +8,8 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -129,6 +130,21 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
     @admin.display(description="when", ordering="pk")
     def age(self, obj: SyncRun) -> str:
         return f"{timesince(obj.created_at, depth=1)} ago"
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        answer = super().change_view(request, object_id, form_url, extra_context)
+        if request.headers.get("HX-Request") and isinstance(answer, TemplateResponse):
+            shown = answer.context_data or {}
+            if not shown.get("live"):
+                # The run is over: its buttons and changes are other ones now.
+                answer["HX-Refresh"] = "true"
+        return answer
 
     def page_context(self, request: HttpRequest, obj: SyncRun) -> dict[str, Any]:
         children = list(obj.children.select_related("sync__app", "app").order_by("pk"))
