@@ -127,8 +127,10 @@ def _one(
         if answer.ok:
             yield from read(rows_now, answer, named, answered).items()
             continue
-        if _about_path(answer):
-            raise error_of(answer, doing)
+        if answer.status == 404:
+            refused = error_of(answer, doing)
+            if len(rows_now) == len(batch) and not names_input(answer.body):
+                raise refused
         outcome = outcome_of(answer.body, correlation_id=correlation(answer))
         if len(rows_now) == 1 or _all_share(outcome, rows_now):
             for row in rows_now:
@@ -138,13 +140,10 @@ def _one(
         pending += [rows_now[middle:], rows_now[:middle]]
 
 
-def _about_path(answer: Answer) -> bool:
-    """Whether a refusal is about where it was sent rather than about what was."""
-    body = answer.body if isinstance(answer.body, dict) else {}
-    if "infer object type" in text(body.get("message")).lower():
-        return True
-    return answer.status in (404, 405) and not (
-        body.get("category") or body.get("correlationId")
+def names_input(body: object) -> bool:
+    """Whether a refusal is about an input rather than about the path."""
+    return isinstance(body, dict) and bool(
+        context_names(body, "ids", "id", "objectWriteTraceId", "fromObjectId")
     )
 
 

@@ -123,18 +123,17 @@ class Reader:
                 )
             answer = self._search(obj, body)
             found = _identified(answer)
-            total = _total(obj, answer)
-            if not found and not total:
+            if not found:
                 return
             ids = [int(text(row["id"])) for row in found]
-            if not ids or (last is not None and min(ids) <= int(last)):
+            if last is not None and min(ids) <= int(last):
                 raise TransientError(
                     f"HubSpot's search of {obj.name} does not move on."
                 )
             full = found if fits else self._read_again(obj, names, found)
             records = tuple(to_record(obj, row, want.fields) for row in full)
             last = str(max(ids))
-            more = total > len(found)
+            more = next_after(answer.body) is not None or len(found) >= SEARCH_PAGE
             yield Page(records, last if more else None, answer.at)
             if not more:
                 return
@@ -144,7 +143,11 @@ class Reader:
     ) -> int:
         """Count what `changed` would give, with one call."""
         body = _search(obj, [ID], after, until, beyond=None) | {"limit": 1}
-        return _total(obj, self._search(obj, body))
+        answer = self._search(obj, body)
+        total = answer.body.get("total")
+        if not isinstance(total, int):
+            raise TransientError(f"HubSpot's search of {obj.name} tells no total.")
+        return total
 
     def _search(self, obj: ObjectType, body: Json) -> Answer:
         path = self._api.paths.objects(obj.id, "search")
@@ -292,13 +295,6 @@ class Reader:
 def _identified(answer: Answer) -> list[Json]:
     """The records of an answer that say which they are."""
     return [row for row in rows(answer.body) if text(row.get("id")).isdigit()]
-
-
-def _total(obj: ObjectType, answer: Answer) -> int:
-    total = answer.body.get("total")
-    if not isinstance(total, int):
-        raise TransientError(f"HubSpot's search of {obj.name} tells no total.")
-    return total
 
 
 def _is_new(record: Record, since: datetime) -> bool:
