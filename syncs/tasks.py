@@ -6,11 +6,10 @@ import time
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Q
 
 from syncs import services
 from syncs.models import Change, LogEntry, ObjectSync, SyncRun
-from syncs.models.choices import OPEN_STATUSES, Trigger
+from syncs.models.choices import OPEN_STATUSES, Status, Trigger
 from syncs.run.child import close_abandoned
 from syncs.run.session import SliceOver, now
 
@@ -20,8 +19,8 @@ PRUNED_AT_ONCE = 5000  # rows
 
 def run_sync(run_id: int) -> str:
     """Do one slice of a run; a run that is over, or at work elsewhere, is left alone."""
-    run = SyncRun.objects.filter(pk=run_id, parent=None).first()
-    if run is None or not run.open or _at_work(run):
+    run = SyncRun.objects.filter(pk=run_id, parent=None, status=Status.QUEUED).first()
+    if run is None:
         return "nothing to do"
     try:
         services.execute(run, deadline=time.monotonic() + SLICE_S)
@@ -31,25 +30,22 @@ def run_sync(run_id: int) -> str:
     return str(run.status)
 
 
-def _at_work(run: SyncRun) -> bool:
-    """Whether another worker is busy with this very run: the task came twice."""
-    syncs = ObjectSync.objects.filter(
-        lease_run_id__in=run.children.values("pk"), lease_until__gt=now()
-    )
-    return syncs.exists()
-
-
 def tick() -> str:
     """Each minute: close what died, start what is due, prune what is old."""
     closed = close_abandoned()
+    woken = services.wake()
     started = start_due()
     pruned = prune()
-    return f"closed {closed}, started {started}, pruned {pruned}"
+    return f"closed {closed}, woken {woken}, started {started}, pruned {pruned}"
 
 
 def start_due() -> int:
-    """Start the syncs whose time has come, one run an app."""
-    due = (
+    """Start the syncs whose time has come, one run an app.
+
+    A sync's first time comes one interval after it was set up, which leaves its author
+    as long to preview it.
+    """
+    scheduled = (
         ObjectSync.objects.filter(
             enabled=True,
             paused=False,
@@ -58,11 +54,14 @@ def start_due() -> int:
             app__paused=False,
             app__archived_at=None,
         )
-        .filter(Q(due_at__lte=now()) | Q(due_at=None, full_read_at__isnull=False))
         .exclude(runs__status__in=OPEN_STATUSES)
         .select_related("app")
         .order_by("app_id", "position")
     )
+    for sync in scheduled.filter(due_at=None):
+        sync.due_at = now() + timedelta(seconds=sync.every_s or 0)
+        sync.save(update_fields=["due_at"])
+    due = scheduled.filter(due_at__lte=now())
     by_app: dict[int, list[ObjectSync]] = {}
     for sync in due:
         by_app.setdefault(sync.app_id, []).append(sync)

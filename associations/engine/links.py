@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from associations.engine.types import PRIMARIES
+from associations.engine.types import ONE_PRIMARY, PRIMARIES
 from connections.catalogue import Code
 from connections.records import AssociationType, Side
 
@@ -58,7 +58,11 @@ class Far:
 @dataclass(frozen=True, slots=True)
 class State:
     """One mapping's field: `app`, the far records it holds in order (None: unknown);
-    `base`, the edges both sides had with the types they carried (None: first sync)."""
+    `base`, the edges both sides had with the types they carried (None: first sync).
+
+    An edge of the baseline without any type is one that a side lost while its end was
+    gone: once that is back, the edge counts as new wherever it still is.
+    """
 
     app: tuple[int, ...] | None
     base: Mapping[int, Types] | None
@@ -149,7 +153,7 @@ def merge(
     for rule in rules:
         state = states[rule.key]
         if state.app is not None:
-            field_ = _Field(rule, state, state.app, visible, fars, pairs, result)
+            field_ = _Field(rule, state, state.app, hubspot, fars, pairs, result)
             if rule.many:
                 field_.merge_many()
             else:
@@ -166,9 +170,12 @@ class _Pairs:
         self.plain = plain
         self._added: dict[int, set[AssociationType]] = {}
         self._removed: dict[int, set[AssociationType]] = {}
+        self._led: dict[AssociationType, int] = {}  # where a primary goes
 
     def add(self, far: int, type_: AssociationType) -> None:
         self._added.setdefault(far, set()).add(type_)
+        if type_ in ONE_PRIMARY:
+            self._led[type_] = far
 
     def remove(self, far: int, type_: AssociationType) -> None:
         self._removed.setdefault(far, set()).add(type_)
@@ -182,7 +189,8 @@ class _Pairs:
             added = self._added.get(far, set())
             removed = self._removed.get(far, set()) - added
             if added:
-                kept = self._held.get(far, NO_TYPES) - removed
+                moved = {t for t, to in self._led.items() if to != far}
+                kept = self._held.get(far, NO_TYPES) - removed - moved
                 types = kept | added | {self.plain}
                 yield PairWrite(far, "associate", frozenset(types))
             elif self.plain in removed:
@@ -199,18 +207,21 @@ class _Field:
         rule: MappingRule,
         state: State,
         app: tuple[int, ...],
-        visible: Mapping[int, Types],
+        hubspot: Mapping[int, Types],
         fars: Mapping[int, Far],
         pairs: _Pairs,
         result: Result,
     ) -> None:
-        self.rule, self.app, self.visible = rule, app, visible
+        self.rule, self.app, self.hubspot = rule, app, hubspot
         self.fars, self.pairs, self.result = fars, pairs, result
         self.first = state.base is None
-        self.base: Mapping[int, Types] = state.base or {}
-        self.held = {
-            k: t for k, t in visible.items() if rule.kind == "default" or rule.type in t
+        self.base: Mapping[int, Types] = {
+            k: t for k, t in (state.base or {}).items() if t or self._frozen(k)
         }
+        self.shown = {
+            k: t for k, t in hubspot.items() if rule.kind == "default" or rule.type in t
+        }
+        self.held = {k: t for k, t in self.shown.items() if not self._invisible(k)}
 
     # A field that holds one -------------------------------------------------------------
 
@@ -218,13 +229,10 @@ class _Field:
         """Three-way on the one far record that the field holds."""
         app = self.app[0] if self.app else None
         base = self._base_of(app)
-        frozen = base is not None and self._invisible(base)
+        frozen = base is not None and self._frozen(base)
         hubspot = self._choose(app, base)
         if hubspot == app:
-            agreed = {} if app is None else {app: self.held[app]}
-            if app is None and base is not None and frozen:
-                agreed = {base: self.base[base]}
-            self.result.base[self.rule.key] = agreed
+            self._agree(app, base)
             return
         ambiguous = hubspot == AMBIGUOUS
         moved = set()
@@ -241,6 +249,19 @@ class _Field:
         elif winner is Side.HUBSPOT:
             self._one_to_app(hubspot, app, base, why)
 
+    def _agree(self, app: int | None, base: int | None) -> None:
+        """Both sides have the same; an edge that the field moved away from may be left."""
+        kept: dict[int, Types] = {}
+        if app is not None and app in self.held:
+            kept[app] = self.held[app]
+        elif base is not None and self._frozen(base):
+            kept[base] = self._frozen_types(base)
+        self.result.base[self.rule.key] = kept
+        if self.rule.lets(Side.HUBSPOT):
+            for left in self.base:
+                if left != app and not self._frozen(left) and left in self.held:
+                    self._let_go(left, "app moved")
+
     def _base_of(self, app: int | None) -> int | None:
         """The one edge of the baseline; a killed run may have left a stale second."""
         if app in self.base:
@@ -252,11 +273,15 @@ class _Field:
     def _choose(self, app: int | None, base: int | None) -> int | None:
         """Which of HubSpot's edges the field stands for; AMBIGUOUS where none stands out.
 
-        The current one while its edge exists, else the primary, else the only one.
+        The current one while its edge exists, else the primary, else the only one. The
+        edge of a record that is gone or excluded may well exist; only another primary
+        shows that it is not the primary any more.
         """
         for current in (app, base):
             if current is not None and current in self.held:
                 return current
+        if base is not None and self._frozen(base) and self.rule.kind != "primary":
+            return base
         primary = [k for k, t in self.held.items() if _is_primary(t)]
         if len(primary) == 1:
             return primary[0]
@@ -270,7 +295,7 @@ class _Field:
         """An edge that both sides lost is no baseline any more, unless its end is gone."""
         kept: dict[int, Types] = {}
         if base is not None and (frozen or base in (app, hubspot)):
-            kept[base] = self.base[base]
+            kept[base] = self._frozen_types(base) if frozen else self.base[base]
         self.result.base[self.rule.key] = kept
 
     def _winner(
@@ -329,14 +354,16 @@ class _Field:
             if base is not None:
                 self._unlink(base, "The app's field was cleared.", why)
             return
-        moves = self.rule.kind == "primary" and hubspot is not None
+        # HubSpot demotes a former primary by itself.
+        moves = self.rule.type in ONE_PRIMARY and hubspot is not None
         ended = base if base is not None and base != far else None
-        if ended is not None and not moves and ended in self.held:
-            if self._gained(ended) and self._hubspot_wins():
-                why = "conflict: hubspot"  # the pair stays, as a link of HubSpot's own
-            else:
-                self._unlink(ended, "The app's field holds another record.", why)
+        if ended is not None and ended in self.held and not self._frozen(ended):
+            if moves and not self._takes_pair(ended):
+                pass
+            elif self._let_go(ended, why):
                 ended = None
+            else:
+                why = "conflict: hubspot"
         self.pairs.add(far, self.rule.type)
         text = (
             "The app's field holds another record."
@@ -355,9 +382,9 @@ class _Field:
         wanted = list(self.app)
         for far in dict.fromkeys((*self.app, *self.held, *self.base)):
             in_app, in_hubspot = far in self.app, far in self.held
-            if self._invisible(far):
+            if self._invisible(far) or self._paused(far, in_app, in_hubspot):
                 if far in self.base:
-                    kept[far] = self.base[far]
+                    kept[far] = self._frozen_types(far)
             elif in_app and in_hubspot:
                 kept[far] = self.held[far]
             elif in_app or in_hubspot:
@@ -382,7 +409,7 @@ class _Field:
             self.pairs.add(far, self.rule.type)
             self._change(Side.HUBSPOT, "link", far, "The app has the link.", why, None)
         elif gone:
-            wanted.remove(far)
+            wanted[:] = [k for k in wanted if k != far]  # a list may hold it twice
             text = "HubSpot's link was removed."
             self._change(Side.APP, "unlink", far, text, why, far)
         else:
@@ -393,6 +420,19 @@ class _Field:
 
     def _invisible(self, far: int) -> bool:
         return self.fars[far].status == "invisible"
+
+    def _frozen(self, far: int) -> bool:
+        """Whether a vanished edge may have vanished with its end."""
+        return self.fars[far].status != "paired"
+
+    def _paused(self, far: int, in_app: bool, in_hubspot: bool) -> bool:
+        """Whether an edge that both had and one side lost waits for its end."""
+        return far in self.base and in_app != in_hubspot and self._frozen(far)
+
+    def _frozen_types(self, far: int) -> Types:
+        """The baseline of a frozen edge; empty once a side does not show it."""
+        whole = far in self.app and far in self.shown
+        return self.base[far] if whole else NO_TYPES
 
     def _may_travel(self, far: int | None, target: Side) -> bool:
         """Whether an edge can be written now; one that only waits is noted."""
@@ -411,6 +451,23 @@ class _Field:
     def _hubspot_wins(self) -> bool:
         return self.rule.conflict == "hubspot" and self.rule.lets(Side.APP)
 
+    def _takes_pair(self, far: int) -> bool:
+        """Whether unlinking a primary or a label removes the pair, too."""
+        if self.rule.kind == "default" or self.rule.on_unlink != "remove_pair":
+            return False
+        return not self.pairs.others(far, self.rule.type)
+
+    def _let_go(self, far: int, why: str) -> bool:
+        """Unlink what the field moved away from.
+
+        A pair that gained a label stays, where HubSpot wins, as a link of its own.
+        """
+        owned = self.rule.kind == "default"
+        if owned and self._gained(far) and self._hubspot_wins():
+            return False
+        self._unlink(far, "The app's field holds another record.", why)
+        return True
+
     def _unlink(
         self, far: int, text: str, why: str, wanted: list[int] | None = None
     ) -> None:
@@ -424,7 +481,7 @@ class _Field:
                 self._put_back(far, wanted)
                 return
             self.pairs.remove(far, rule.type)
-        elif rule.on_unlink == "remove_pair" and not self.pairs.others(far, rule.type):
+        elif self._takes_pair(far):
             self.pairs.remove(far, rule.type)
             self.pairs.remove(far, self.pairs.plain)
         else:
@@ -463,7 +520,7 @@ class _Field:
                 reason,
                 rule,
                 frozenset() if ended is None else frozenset({ended}),
-                NO_TYPES if far is None else self.visible.get(far, NO_TYPES),
+                NO_TYPES if far is None else self.hubspot.get(far, NO_TYPES),
             )
         )
 

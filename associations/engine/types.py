@@ -61,6 +61,20 @@ PRIMARY = {
     (PROJECT, COMPANY): 1299,
 }
 PRIMARIES = frozenset(AssociationType(HUBSPOT_DEFINED, i) for i in PRIMARY.values())
+# A contact has one primary company, a company is the primary one of many contacts: of
+# these inverses a record may have several.
+_INVERSES = {
+    (COMPANY, CONTACT),
+    (COMPANY, DEAL),
+    (COMPANY, TICKET),
+    (COMPANY, ORDER),
+    (DEAL, LEAD),
+}
+ONE_PRIMARY = frozenset(
+    AssociationType(HUBSPOT_DEFINED, i)
+    for ends, i in PRIMARY.items()
+    if ends not in _INVERSES
+)
 
 
 def plain_type(

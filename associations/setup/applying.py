@@ -157,6 +157,8 @@ class _Writer:
         changed = new or any(getattr(row, n) != v for n, v in wanted.items())
         moved = row.position != position
         if changed or moved:
+            if row.every_s != checked.spec.every_s:
+                row.due_at = None  # counted anew
             for name, value in wanted.items():
                 setattr(row, name, value)
             row.position = position

@@ -348,6 +348,8 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
         self, request: HttpRequest, obj: ObjectSync, form: Any, change: bool
     ) -> None:
         obj.defined = self.definition(obj) if change else None  # type: ignore[attr-defined]
+        if "every_s" in form.changed_data:
+            obj.due_at = None  # counted anew
         super().save_model(request, obj, form, change)
 
     def save_related(

@@ -52,6 +52,7 @@ class Status(models.TextChoices):
 
 
 OPEN_STATUSES = (Status.QUEUED, Status.RUNNING)
+ENDED_STATUSES = tuple(status for status in Status if status not in OPEN_STATUSES)
 
 
 class Trigger(models.TextChoices):

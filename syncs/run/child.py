@@ -16,6 +16,7 @@ from connections.catalogue import Code, remedy_for
 from connections.connectors.base import ConnectorError
 from connections.redaction import redact
 from syncs.models import Change, ObjectSync, SyncRun
+from syncs.models.choices import ENDED_STATUSES as ENDED
 from syncs.models.choices import ChangeOutcome, Status
 from syncs.run.lease import Lease, LeaseBusy, LeaseLost
 from syncs.run.match import match
@@ -45,7 +46,7 @@ def run_child(
     the run is queued again then, and a later call goes on.
     """
     try:
-        with _leased(run) as lease:
+        with _leased(run, deadline) as lease:
             _close_dead(run)
             _begin(run)
             _work(run, lease, progress, deadline)
@@ -77,10 +78,12 @@ def run_child(
 
 
 @contextmanager
-def _leased(run: SyncRun) -> Iterator[Lease]:
+def _leased(run: SyncRun, deadline: float | None) -> Iterator[Lease]:
     sync = run.sync
     assert sync is not None
     while True:
+        if deadline is not None and time.monotonic() > deadline:
+            raise SliceOver
         try:
             with Lease(sync, run) as lease:
                 yield lease
@@ -88,6 +91,8 @@ def _leased(run: SyncRun) -> Iterator[Lease]:
         except LeaseBusy:
             if not run.wait or run.status == Status.RUNNING:
                 raise
+            if run.parent is not None:
+                SyncRun.objects.filter(pk=run.parent.pk).update(heartbeat_at=now())
             time.sleep(WAIT_STEP_S)
 
 
@@ -276,17 +281,25 @@ def _end(run: SyncRun, status: Status, code: str = "", text: str = "") -> None:
 
 
 def close_abandoned() -> int:
-    """Close running runs whose lease nobody holds any more. Returns how many.
+    """Close runs that nobody works on or will start any more. Returns how many.
 
-    A queued child is left: its parent's task is delivered again, or started by a person.
+    A run waiting for the task cluster is not among them: it is woken again.
     """
-    moment = now() - timedelta(seconds=settings.LEASE_SECONDS)
-    lost = SyncRun.objects.filter(status=Status.RUNNING).filter(
-        Q(heartbeat_at__lt=moment) | Q(heartbeat_at__isnull=True, started_at__lt=moment)
+    moment = now()
+    silent = moment - timedelta(seconds=settings.LEASE_SECONDS)
+    died = SyncRun.objects.filter(status=Status.RUNNING).filter(
+        Q(heartbeat_at__lt=silent) | Q(heartbeat_at__isnull=True, started_at__lt=silent)
     )
-    return lost.update(
-        status=Status.FAILED,
-        error_code=Code.INTERNAL,
-        error_text="The worker died; the next run goes on from where it was.",
-        finished_at=now(),
+    # A command makes its run and starts it at once.
+    stillborn = SyncRun.objects.filter(
+        status=Status.QUEUED, parent=None, queued_at=None, created_at__lt=silent
     )
+    orphans = SyncRun.objects.filter(status=Status.QUEUED, parent__status__in=ENDED)
+    failed = {
+        "status": Status.FAILED,
+        "error_code": Code.INTERNAL,
+        "error_text": "The worker died; the next run goes on from where it was.",
+        "finished_at": moment,
+    }
+    closed = died.update(**failed) + stillborn.update(**failed)
+    return closed + orphans.update(status=Status.CANCELLED, finished_at=moment)

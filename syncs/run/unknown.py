@@ -15,6 +15,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from connections.catalogue import Code
 from connections.records import Record, Side
@@ -35,25 +36,33 @@ CLOCK_SKEW = timedelta(minutes=5)  # how far a system's clock may be behind ours
 RECORD_KINDS = (ChangeKind.CREATE, ChangeKind.UPDATE)
 
 
-def unfinished(session: Session, outcome: ChangeOutcome) -> list[Change]:
+def left_behind(session: Session, outcome: ChangeOutcome) -> QuerySet[Change]:
     """Changes of this sync that runs which are over left behind."""
-    return list(
+    return (
         Change.objects.filter(sync=session.sync, outcome=outcome, run__dry_run=False)
         .exclude(run=session.run)
         .exclude(run__status__in=OPEN_STATUSES)
-        .order_by("pk")
     )
+
+
+def unfinished(session: Session, outcome: ChangeOutcome) -> list[Change]:
+    """The same as rows: only of what was sent, at most a few batches."""
+    return list(left_behind(session, outcome).order_by("pk"))
 
 
 def drop_planned(session: Session) -> None:
     """What was planned and never sent is due again."""
-    left = unfinished(session, ChangeOutcome.PLANNED)
-    for change in left:
-        close(change, ChangeOutcome.SKIPPED, "", "The run ended before it was written.")
-    save_changes(left)
-    RecordLink.objects.filter(pk__in=[c.link_id for c in left if c.link_id]).update(
-        dirty=True
-    )
+    left = left_behind(session, ChangeOutcome.PLANNED)
+    with transaction.atomic():
+        due = RecordLink.objects.filter(
+            sync=session.sync, pk__in=left.values("link_id")
+        )
+        due.update(dirty=True)
+        left.update(
+            outcome=ChangeOutcome.SKIPPED,
+            error_text="The run ended before it was written.",
+            done_at=now(),
+        )
 
 
 def resolve_records(session: Session) -> None:

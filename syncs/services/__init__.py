@@ -14,6 +14,7 @@ from syncs.services.runs import (
     plan_run,
     resume,
     start,
+    wake,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "resume",
     "start",
     "unpair",
+    "wake",
 ]

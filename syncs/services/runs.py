@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django_q.tasks import async_task
 
 from connections.catalogue import Code, remedy_for
@@ -17,6 +20,7 @@ from syncs.run.child import Progress, close_abandoned, run_child
 from syncs.run.session import SliceOver, now
 from syncs.run.stage import make_stages
 
+WOKEN_AFTER = timedelta(minutes=5)  # a queue may well be so long
 WORST_FIRST = (
     Status.FAILED,
     Status.HELD,
@@ -143,18 +147,18 @@ def execute(
 ) -> SyncRun:
     """Do a run here and now; its row says how it went.
 
+    A run that is over, or that another worker has begun, is left alone.
     Raises: SliceOver when `deadline` (monotonic seconds) passed and there is more to do.
     """
-    if run.status not in (Status.QUEUED, Status.RUNNING):
+    if not _claim(run):
         return run
-    run.status, run.started_at = Status.RUNNING, run.started_at or now()
-    run.heartbeat_at = now()
-    run.save(update_fields=["status", "started_at", "heartbeat_at"])
     try:
         for child in run.children.order_by("pk"):
             if child.open:
                 _child(run, child, progress, deadline)
     except SliceOver:
+        run.status = Status.QUEUED
+        run.save(update_fields=["status"])
         raise
     except BaseException:
         run.children.filter(status=Status.QUEUED).update(
@@ -164,6 +168,18 @@ def execute(
         raise
     _close(run)
     return run
+
+
+def _claim(run: SyncRun) -> bool:
+    """Take a waiting run; False if somebody else has it. A task may well come twice."""
+    moment = now()
+    claimed = SyncRun.objects.filter(pk=run.pk, status=Status.QUEUED).update(
+        status=Status.RUNNING,
+        started_at=Coalesce("started_at", moment),
+        heartbeat_at=moment,
+    )
+    run.refresh_from_db()
+    return bool(claimed)
 
 
 def _child(
@@ -194,16 +210,31 @@ def _close(run: SyncRun) -> None:
 
 def enqueue(run: SyncRun) -> None:
     """Hand a run to the task cluster once this transaction is committed."""
+    SyncRun.objects.filter(pk=run.pk).update(queued_at=now())
     transaction.on_commit(
         partial(async_task, "syncs.tasks.run_sync", run.pk, task_name=f"run {run.pk}")
     )
+
+
+def wake() -> int:
+    """Tell the task cluster again of runs that wait although their time has come.
+
+    A task can be lost; the run's row is what counts. Returns how many were woken.
+    """
+    waiting = SyncRun.objects.filter(
+        status=Status.QUEUED, parent=None, queued_at__lt=now() - WOKEN_AFTER
+    )
+    for run in waiting:
+        enqueue(run)
+    return len(waiting)
 
 
 def cancel(run: SyncRun) -> None:
     """Ask a run to stop at the next place where nothing is half done."""
     SyncRun.objects.filter(pk=run.pk).update(cancel_requested=True)
     run.children.update(cancel_requested=True)
-    run.children.filter(status=Status.QUEUED).update(
+    family = SyncRun.objects.filter(Q(pk=run.pk) | Q(parent=run.pk))
+    family.filter(status=Status.QUEUED).update(
         status=Status.CANCELLED, finished_at=now()
     )
 
