@@ -31,6 +31,8 @@ from connections.connectors.postgres.reading import (
 from connections.connectors.postgres.tables import Column, ForeignKey, Table
 from connections.records import Canon, Draft, Outcome, Patch, Reference
 
+OVERFLOW = "22003"  # a number too large for its column
+
 Cells = dict[str, str | None]  # texts by column
 # Texts of a foreign key's columns, by its name and the id of the row it points to.
 Resolved = dict[tuple[str, str], list[str | None]]
@@ -450,7 +452,14 @@ class Writer:
             for column, cell in item.cells.items():
                 if cell and f'"{cell}"' in told:
                     return (column,)
+        if error.state == OVERFLOW:  # the server names neither column nor value
+            sized = [n for n, cell in item.cells.items() if cell and self._sized(n)]
+            return tuple(sized) if len(sized) == 1 else ()
         return ()
+
+    def _sized(self, name: str) -> bool:
+        """Whether a column is a number of limited size."""
+        return self._table.columns[name].precision is not None
 
     def _existing(self, item: Item, columns: Sequence[str]) -> str | None:
         """The id of the row that has the same values in a unique key."""
