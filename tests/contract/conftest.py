@@ -1,0 +1,99 @@
+"""Both systems of the contract, and the servers behind them, started once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from connections.sandbox.hubspot.switches import TABLE
+from connections.sandbox.server import SandboxServer
+from tests.contract.harness import PROBES, HubSpotSystem, PostgresSystem, System
+from tests.plugins_postgres import Databases
+
+
+@pytest.fixture(scope="session")
+def _sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer(switches={"search_lag_s": 0}) as server:
+        yield server
+
+
+@pytest.fixture
+def sandbox(_sandbox: SandboxServer) -> Iterator[SandboxServer]:
+    """The session's fake HubSpot: empty, with search up to date and no fault."""
+    control = _sandbox.control
+    yield _sandbox
+    control.set_faults()
+    control.set_hook(None)
+    control.set_limits(
+        enforced=False,
+        general_per_10s=190,
+        association_per_10s=150,
+        search_per_second=5,
+        daily=625_000,
+    )
+    control.set_switches(**{switch.name: switch.default for switch in TABLE})
+    control.set_switches(search_lag_s=0)
+    control.reset()
+
+
+@pytest.fixture
+def hubspot(sandbox: SandboxServer) -> Iterator[HubSpotSystem]:
+    system = HubSpotSystem(sandbox)
+    assert system.obj.field("title") is not None
+    sandbox.control.reset_counts()
+    yield system
+    system.connector.close()
+
+
+@pytest.fixture(scope="session")
+def _probes_dsn(postgres: Databases) -> str:
+    dsn = postgres.dsn("contract")
+    with psycopg.connect(dsn, autocommit=True) as conn:
+        conn.execute(PROBES)
+    return dsn
+
+
+@pytest.fixture
+def probes(_probes_dsn: str) -> Iterator[PostgresSystem]:
+    """The session's table `probes`, empty; a test that changes it takes `own_probes`."""
+    system = PostgresSystem(_probes_dsn)
+    system.run("TRUNCATE probes RESTART IDENTITY")
+    yield system
+    system.connector.close()
+
+
+@pytest.fixture
+def own_probes(pg_dsn: str) -> Iterator[PostgresSystem]:
+    """A table `probes` in a database of the test's own."""
+    system = PostgresSystem(pg_dsn)
+    system.run(PROBES)
+    yield system
+    system.connector.close()
+
+
+@pytest.fixture
+def database(pg_dsn: str) -> Iterator[PostgresSystem]:
+    """A database without any table."""
+    system = PostgresSystem(pg_dsn)
+    yield system
+    system.connector.close()
+
+
+@pytest.fixture(params=["hubspot", "postgres"])
+def system(request: pytest.FixtureRequest) -> System:
+    """Each connected system in turn."""
+    found: System = request.getfixturevalue(
+        "probes" if request.param == "postgres" else request.param
+    )
+    return found
+
+
+@pytest.fixture(params=["hubspot", "postgres"])
+def own_system(request: pytest.FixtureRequest) -> System:
+    """Each connected system in turn, its object type free to be changed."""
+    found: System = request.getfixturevalue(
+        "own_probes" if request.param == "postgres" else request.param
+    )
+    return found
