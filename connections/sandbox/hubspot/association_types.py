@@ -63,6 +63,7 @@ PLAIN = (
     ("quote", "line_item", 67, 68),
     ("order", "line_item", 513, 514),
     ("invoice", "line_item", 409, 410),
+    ("deal", "goal_target", 1357, 1356),
 )
 # from, to, there, back, label there, label back, name there, name back
 LABELLED = (
@@ -70,6 +71,12 @@ LABELLED = (
      "parent_to_child_company", "child_to_parent_company"),
     ("contact", "company", 931, 930, "Billing Contact", "Billing Contact",
      "billing_contact_to_company", "company_to_billing_contact"),
+    ("quote", "contact", 702, 703, "Contact Signer", "Contact Signer",
+     "quote_to_contact_signer", "contact_signer_to_quote"),
+    ("quote", "contact", 1226, 1227, "Billing Contact", "Billing Contact",
+     "quote_to_billing_contact", "billing_contact_to_quote"),
+    ("quote", "company", 1334, 1335, "Billing Company", "Billing Company",
+     "quote_to_billing_company", "billing_company_to_quote"),
 )  # fmt: skip
 # other object: contact, company, deal, ticket, each (there, back)
 OTHERS: dict[str, tuple[tuple[int, int] | None, ...]] = {
