@@ -71,6 +71,13 @@ class AssociationMapping(models.Model):
     direction = models.CharField(
         max_length=20, choices=Direction.choices, blank=True, default=""
     )
+    links_direction = models.CharField(
+        max_length=20,
+        blank=True,
+        default="",
+        editable=False,
+        help_text="the direction under which its links were made",
+    )
     conflict = models.CharField(
         max_length=20, choices=AssociationConflict.choices, blank=True, default=""
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from django.db import transaction
+
 from associations.engine.links import MappingRule
 from associations.engine.types import plain_type
 from associations.models import AssociationMapping
@@ -80,6 +82,7 @@ def load_pairs(session: Session) -> tuple[Pair, ...]:
     )
     grouped: dict[tuple[str, int], list[AssociationMapping]] = {}
     for row in rows:
+        _turn(row, _narrowed(row, session.sync))
         if not row.to_sync.enabled or row.to_sync.archived_at:
             _say(
                 session,
@@ -100,6 +103,21 @@ def load_pairs(session: Session) -> tuple[Pair, ...]:
     return tuple(
         _pair(session, to_object, rows) for (to_object, _), rows in grouped.items()
     )
+
+
+def _turn(row: AssociationMapping, direction: str) -> None:
+    """Begin a mapping whose direction changed as a first sync.
+
+    A link that was taken off the side that is only written was left so; it must not go
+    from the other side because the direction is wider now.
+    """
+    if row.links_direction == direction:
+        return
+    with transaction.atomic():
+        if row.links_direction:
+            row.links.all().delete()
+        row.links_direction = direction
+        row.save(update_fields=["links_direction"])
 
 
 def _say(session: Session, code: Code, text: str) -> None:

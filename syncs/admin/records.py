@@ -115,7 +115,8 @@ def fields_of(link: RecordLink) -> list[dict[str, Any]]:
     seen: dict[str, set[str]] = {side: set() for side in Side}
     for mapping in link.sync.field_mappings.all():
         names = {Side.HUBSPOT: mapping.hubspot, Side.APP: mapping.app}
-        base = link.baseline.get(mapping_key(mapping))
+        direction = mapping.direction or link.sync.direction
+        base = link.baseline.get(mapping_key(mapping, direction))
         for side, name in names.items():
             seen[side].add(name)
         rows.append(_field_row(link, names, base))

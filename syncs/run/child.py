@@ -22,6 +22,7 @@ from syncs.run.lease import Lease, LeaseBusy, LeaseLost
 from syncs.run.match import match
 from syncs.run.plan import plan
 from syncs.run.pull import pull
+from syncs.run.renew import renew
 from syncs.run.session import Session, SliceOver, now, open_session
 from syncs.run.stage import make_stages
 from syncs.run.unknown import drop_planned
@@ -67,8 +68,10 @@ def run_child(
         _end(run, Status.CANCELLED, "", "Cancelled.")
     except ConnectorError as exc:
         _end(run, Status.FAILED, exc.code, exc.message)
-    except DatabaseError:
-        raise  # nothing can be written down; the sweep closes the run
+    except DatabaseError as exc:
+        logger.exception("Run %s failed", run.pk)
+        # Where nothing can be written down, the sweep closes the run.
+        _end(run, Status.FAILED, Code.INTERNAL, f"{type(exc).__name__}: {exc}")
     except Exception as exc:
         logger.exception("Run %s failed", run.pk)
         _end(run, Status.FAILED, Code.INTERNAL, f"{type(exc).__name__}: {exc}")
@@ -179,6 +182,7 @@ def _sync(session: Session) -> None:
 def _look(session: Session) -> None:
     """Read both sides, settle what earlier runs left, and pair what matches."""
     with _timed(session, "read"):
+        renew(session)
         pull(session)
     with _timed(session, "recover"):
         drop_planned(session)
@@ -208,11 +212,17 @@ def _sweep_due(sync: ObjectSync) -> bool:
 
 
 def _apply_plan(session: Session) -> None:
-    """Take a dry run's planned changes over as this run's own, and write those."""
+    """Take a dry run's planned changes over as this run's own, and write those.
+
+    Both sides are looked at first: what an earlier run left behind, or a record that
+    turned up since, must not be created a second time.
+    """
     run = session.run
-    if run.place:
+    if run.place.get("phase") == "write":
         _write(session)
         return
+    if not run.place:
+        _look(session)
     fields = [f.name for f in Change._meta.concrete_fields]
     skip = {"id", "run", "trace", "outcome", "created_at", "sent_at", "done_at"}
     last = 0

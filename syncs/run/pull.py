@@ -71,7 +71,7 @@ def _must_be_full(session: Session, side: Side) -> bool:
         return True
     if getattr(sync, CURSORS[side]) is None or sync.full_read_at is None:
         return True
-    if sync.read_state.get("revision") != sync.revision:
+    if session.renewed:
         return True
     return now() - sync.full_read_at > timedelta(seconds=sync.full_every_s)
 

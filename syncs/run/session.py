@@ -63,9 +63,14 @@ class MappedField:
         return self.rule.direction in (Direction.TWO_WAY, f"to_{side}")
 
 
-def mapping_key(mapping: FieldMapping) -> str:
-    """The name of a mapping's baseline: it changes when its meaning does."""
+def mapping_key(mapping: FieldMapping, direction: str) -> str:
+    """The name of a mapping's baseline: it changes when its meaning does.
+
+    Drift that was left alone while values did not travel must not travel later.
+    """
     name = f"{mapping.hubspot}={mapping.app}"
+    if direction != Direction.TWO_WAY:
+        name += f">{direction}"
     if mapping.values:
         text = json.dumps(mapping.values, sort_keys=True).encode()
         name += "#" + hashlib.sha256(text).hexdigest()[:8]
@@ -153,6 +158,11 @@ class Session:
         self.tally.counters["api_calls"] = {
             str(side): meter.calls for side, meter in self.meters.items()
         }
+
+    @property
+    def renewed(self) -> bool:
+        """Whether the set-up changed since both sides were last read."""
+        return bool(self.sync.read_state.get("revision") != self.sync.revision)
 
     @property
     def cancelled(self) -> bool:
@@ -301,7 +311,9 @@ def open_session(
     }
     keys = match_keys(sync)
     fields = tuple(
-        MappedField(mapping_key(m), _rule(m, sync, objects, keys))
+        MappedField(
+            mapping_key(m, m.direction or sync.direction), _rule(m, sync, objects, keys)
+        )
         for m in sync.field_mappings.all()
     )
     return Session(

@@ -139,7 +139,9 @@ def store_page(session: Session, side: Side, records: Sequence[Record]) -> None:
     RecordLink.objects.bulk_create(fresh, batch_size=200)
     save_links(moved)
     _touch(session, side, same)
-    _store_keys(session, side, fresh, moved, by_id)
+    # Another normaliser makes other keys of the same values.
+    again = [link for link, _ in same] if session.renewed else []
+    _store_keys(session, side, fresh, moved + again, by_id)
 
 
 def _touch(

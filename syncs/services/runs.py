@@ -199,7 +199,7 @@ def _child(
 
 def _close(run: SyncRun) -> None:
     children = list(run.children.all())
-    ended = [c.status for c in children]
+    ended = [Status.FAILED if c.open else c.status for c in children]
     run.status = next((s for s in WORST_FIRST if s in ended), Status.SUCCEEDED)
     worst = next((c for c in children if c.status == run.status and c.error_code), None)
     if worst is not None:

@@ -1,0 +1,34 @@
+"""What a changed set-up means for what is stored: nothing old may decide by new rules."""
+
+from __future__ import annotations
+
+from syncs.models import RecordLink
+from syncs.run.session import Session
+from syncs.run.store import update_rows
+
+LINKS_AT_ONCE = 1000
+
+
+def renew(session: Session) -> None:
+    """Look at every record again after the set-up changed, failing ones at once.
+
+    The baseline of a mapping that is gone, or means something else now, is dropped: if it
+    ever comes back, that is its first sync.
+    """
+    if not session.renewed:
+        return
+    mine = RecordLink.objects.filter(sync=session.sync)
+    known = {mapped.key for mapped in session.fields}
+    last = 0
+    while True:
+        rows = list(mine.filter(pk__gt=last).order_by("pk")[:LINKS_AT_ONCE])
+        if not rows:
+            break
+        last = rows[-1].pk
+        stale = [row for row in rows if row.baseline.keys() - known]
+        for row in stale:
+            row.baseline = {k: v for k, v in row.baseline.items() if k in known}
+        update_rows(stale, ["baseline"])
+        session.lease.check()
+    mine.filter(dirty=False).update(dirty=True)
+    mine.filter(retry_at__isnull=False).update(retry_at=None)
