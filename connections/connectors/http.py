@@ -21,6 +21,7 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
 from connections.catalogue import Code
 from connections.connectors.base import (
@@ -38,6 +39,7 @@ from connections.redaction import redact
 
 CONNECT_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 50_000_000
+READ_BYTES = 65_536  # at a time
 MAX_WAIT_S = 120.0  # of all pauses of one call together
 TRIES = 5  # of a call that reached the system
 TRIES_UNREACHED = 3  # of one that did not
@@ -226,10 +228,9 @@ class Door:
             self._give_back(session)
 
     def _network_trouble(self, failure: Failure) -> _Trouble:
-        host = urlsplit(self._base).netloc.rpartition("@")[2]
         return _Trouble(
             TransientError(
-                f"{self._dialect.name} at {host}: {failure.value}.",
+                f"{self._dialect.name} at {_host(self._base)}: {failure.value}.",
                 code=Code.TIMED_OUT if failure.timed_out else Code.UNAVAILABLE,
             ),
             reached=failure.reached,
@@ -241,7 +242,7 @@ class Door:
         until = time.monotonic() + 4 * self._context.timeout_s
         chunks: list[bytes] = []
         size = 0
-        for chunk in response.iter_content(65_536):
+        while chunk := _read_some(response):
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_ANSWER_BYTES:
@@ -282,7 +283,7 @@ class Door:
             pause = retry_after(answer.headers)
             raise _Trouble(error, reached=True, pause_s=pause)
         if 300 <= status < 400:
-            target = urlsplit(answer.headers.get("Location", "")).netloc or "elsewhere"
+            target = _host(answer.headers.get("Location", "")) or "elsewhere"
             raise SetupError(
                 f"{name} answered with a redirect to {redact(target)}, which is not "
                 "followed: enter the final address.",
@@ -339,3 +340,27 @@ class Door:
     def _give_back(self, session: requests.Session) -> None:
         with self._lock:
             self._idle.append(session)
+
+
+def _host(url: str) -> str:
+    """The host and port of an address, without a password that may stand before them."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""
+
+
+def _read_some(response: requests.Response) -> bytes:
+    """What one read of the socket gives, decoded; b"" at the end.
+
+    `iter_content` waits until it has a whole chunk, so that an answer of a byte now and
+    then would never come back here to be given up.
+    """
+    try:
+        return bytes(response.raw.read1(READ_BYTES, decode_content=True))
+    except ReadTimeoutError as exc:
+        raise requests.exceptions.ReadTimeout(exc) from exc
+    except DecodeError as exc:
+        raise requests.exceptions.ContentDecodingError(exc) from exc
+    except HTTPError as exc:
+        raise requests.exceptions.ConnectionError(exc) from exc
