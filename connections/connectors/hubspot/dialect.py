@@ -11,7 +11,11 @@ from typing import Any
 
 from connections.connectors.base import AuthError, ConnectorError, ScopeError
 from connections.connectors.dialect import Answer, Dialect, Pause
-from connections.connectors.hubspot.errors import correlation
+from connections.connectors.hubspot.errors import (
+    context_names,
+    correlation,
+    entries,
+)
 from connections.redaction import redact
 
 TEN_SECONDS, SECOND = 10.0, 1.0  # back-off per attempt, as HubSpot's own clients do
@@ -68,10 +72,8 @@ class HubSpotDialect(Dialect):
 def required_scopes(body: Mapping[str, Any]) -> list[str]:
     """The scopes that a MISSING_SCOPES answer asks for."""
     found: list[str] = []
-    for entry in (body, *(body.get("errors") or ())):
-        context = entry.get("context") or {}
-        for name in ("requiredGranularScopes", "requiredScopes"):
-            found += [str(scope) for scope in context.get(name) or ()]
+    for entry in (body, *entries(body)):
+        found += context_names(entry, "requiredGranularScopes", "requiredScopes")
     return list(dict.fromkeys(found))
 
 

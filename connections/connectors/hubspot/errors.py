@@ -126,11 +126,10 @@ def _details(error: Json, message: str) -> Iterator[tuple[str, str, str]]:
 
     They stand in `errors`, or as JSON inside the message, or in both.
     """
-    for entry in error.get("errors") or ():
-        context = entry.get("context") or {}
-        names = context.get("propertyName") or context.get("properties") or [""]
+    for entry in entries(error):
+        names = context_names(entry, "propertyName", "properties") or [""]
         text = str(entry.get("message") or "")
-        yield str(entry.get("code") or ""), str(names[0]), text
+        yield str(entry.get("code") or ""), names[0], text
     start = message.find("[{")
     if start < 0:
         return
@@ -146,13 +145,20 @@ def _details(error: Json, message: str) -> Iterator[tuple[str, str, str]]:
 
 def context_names(error: Json, *names: str) -> list[str]:
     """The ids that an error entry's context names under any of these words."""
-    context = error.get("context") or {}
+    context = error.get("context")
     found: list[str] = []
     for name in names:
-        given = context.get(name)
+        given = context.get(name) if isinstance(context, dict) else None
         if given is not None:
             found += [str(g) for g in (given if isinstance(given, list) else [given])]
     return found
+
+
+def entries(error: Json) -> list[Json]:
+    """The single errors inside a refusal; none of its parts is promised."""
+    listed = error.get("errors")
+    found = listed if isinstance(listed, list) else []
+    return [entry for entry in found if isinstance(entry, dict)]
 
 
 def correlation(answer: Answer) -> str:
