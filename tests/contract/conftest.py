@@ -10,6 +10,8 @@ import pytest
 from connections.sandbox.hubspot.switches import TABLE
 from connections.sandbox.server import SandboxServer
 from tests.contract.harness import PROBES, HubSpotSystem, PostgresSystem, System
+from tests.contract.scripted import Scripted
+from tests.contract.way import Way
 from tests.plugins_postgres import Databases
 
 
@@ -36,6 +38,13 @@ def sandbox(_sandbox: SandboxServer) -> Iterator[SandboxServer]:
     control.set_switches(**{switch.name: switch.default for switch in TABLE})
     control.set_switches(search_lag_s=0)
     control.reset()
+
+
+@pytest.fixture
+def way() -> Iterator[Way]:
+    """A door to a server that says what the test scripts."""
+    with Scripted() as script:
+        yield Way(script)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from connections.catalogue import Code
+from connections.connectors.base import Context
 from connections.records import Outcome, Patch
 from tests.contract.harness import (
     HubSpotSystem,
@@ -225,7 +226,9 @@ def test_a_unique_value_may_travel_from_one_record_to_another(system: System):
 
 def test_each_write_asks_for_the_right_and_no_read_does(system: System):
     asked: list[int] = []
-    context = new_context(before_write=lambda: asked.append(context.meter.calls))
+    context: Context = new_context(
+        before_write=lambda: asked.append(context.meter.calls)
+    )
     ids = system.plant(rows(3))
     system.use(context)
     list(system.connector.pages(system.obj, system.want))
