@@ -33,6 +33,7 @@ class Token:
     portal: int
     scopes: frozenset[str]
     name: str = ""
+    expired: bool = False
 
 
 class Account:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -19,7 +17,7 @@ from connections.sandbox.hubspot.errors import ApiError, not_found
 from connections.sandbox.hubspot.routes import Found, find, v3_single
 from connections.sandbox.hubspot.store import Store, dump
 from connections.sandbox.hubspot.switches import Switches
-from connections.sandbox.hubspot.tokens import MAIN, TOKENS
+from connections.sandbox.hubspot.tokens import MAIN, TOKENS, admitted, turned_away
 from connections.sandbox.wire import Answer, Request
 
 Json = dict[str, Any]
@@ -40,7 +38,6 @@ class HubSpot:
     ) -> None:
         self.switches = switches
         self.clock = clock
-        self.tokens = {token.text: token for token in TOKENS}
         self.accounts: dict[int, Account] = {}
         for portal in sorted({token.portal for token in TOKENS}):
             file = path
@@ -64,8 +61,12 @@ class HubSpot:
         """Answer one request."""
         found = find(request.method, unquote(request.path))
         request.family = self._family(request, found)
+        turned = turned_away(request.headers)
+        if turned is not None:
+            return turned
+        headers: dict[str, str] = {}
         try:
-            token = self._token(request.headers)
+            token = admitted(request.headers, self.clock)
             account = self.accounts[token.portal]
             refusal, headers = self._limits(account, token, found)
             if refusal is not None:
@@ -73,31 +74,16 @@ class HubSpot:
             if found is None:
                 raise not_found(f"No such call: {request.method} {request.path}")
             answer = self._run(request, found, token)
-            answer.headers |= headers
         except ApiError as error:
             answer = Answer.json(error.status, error.body(), error.headers)
         except BAD_INPUT as error:
             logger.warning("%s: %r", request.family, error, exc_info=True)
             bad = ApiError(400, "VALIDATION_ERROR", f"Invalid input JSON: {error}")
             answer = Answer.json(bad.status, bad.body())
+        answer.headers |= headers  # refused calls were counted too
         if found and found.route.writes:
             self._log(request, answer.status)
         return answer
-
-    def _token(self, headers: Mapping[str, str]) -> Token:
-        text = headers.get("Authorization", "").removeprefix("Bearer ").strip()
-        token = self.tokens.get(text)
-        if token is None:
-            correlation = {"x-hubspot-correlation-id": str(uuid.uuid4())}
-            raise ApiError(
-                401,
-                "INVALID_AUTHENTICATION",
-                "Authentication credentials not found. This API supports OAuth 2.0 "
-                "authentication and you can find more details at "
-                "https://developers.hubspot.com/docs/methods/auth/oauth-overview",
-                headers={"x-hubspot-auth-failure": "invalid"} | correlation,
-            )
-        return token
 
     def _limits(
         self, account: Account, token: Token, found: Found | None
