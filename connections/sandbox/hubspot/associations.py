@@ -218,11 +218,15 @@ def write_labels(
         raise invalid("a request body was expected: a list of association types")
     types = call.account.types.asked(kind, other, call.body)
     pair = _pair(call, (kind, other), {"from": record, "to": other_record})
-    call.account.links.write(pair, types, default=False)
-    return Reply(201, _labelled(call, pair, types))
+    return Reply(201, _written(call, pair, types))
 
 
-def _labelled(call: Call, pair: Pair, types: list[LinkType]) -> Json:
+def _written(call: Call, pair: Pair, types: list[LinkType]) -> Json:
+    """Write types to a pair, and return how the answer shows it."""
+    came = call.account.links.write(pair, types, default=False)
+    if call.account.switches["moved_primary_reported"]:
+        known = call.account.types.between(pair.from_kind, pair.to_kind)
+        types = [*types, *(known[key] for key in came)]
     return {
         "fromObjectTypeId": pair.from_kind.type_id,
         "fromObjectId": id_form(call, pair.from_id),
@@ -279,8 +283,7 @@ def batch_create(call: Call, kind: Kind, other: Kind) -> Reply:
 
     def act(pair: Pair, item: Json) -> list[Json]:
         types = call.account.types.asked(kind, other, item.get("types"))
-        call.account.links.write(pair, types, default=False)
-        return [_labelled(call, pair, types)]
+        return [_written(call, pair, types)]
 
     done = 200 if call.version == "2026-09" else 201
     inputs = call.inputs(MAX_WRITE, _two_ends)

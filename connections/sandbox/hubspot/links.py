@@ -97,11 +97,14 @@ class Links:
 
     # Writing
 
-    def write(self, pair: Pair, asked: Iterable[LinkType], *, default: bool) -> None:
+    def write(
+        self, pair: Pair, asked: Iterable[LinkType], *, default: bool
+    ) -> set[Key]:
         """Link two live records.
 
         Args: asked, the types to write; default, whether this is a default write,
             which adds the plain type and leaves the others.
+        Returns: the primary type if it came by itself.
         Raises: ApiError 400 for a refused primary, a limit, a record linked to itself.
         """
         if pair.ids[:2] == pair.ids[2:]:
@@ -110,8 +113,8 @@ class Links:
         had = self.types_of(pair)
         want = {link_type.key for link_type in asked} | {plain.key}
         want |= had if default else self._kept(pair, had, want)
-        if not had:
-            want |= self._first_primary(pair, default=default)
+        came = set() if had else self._first_primary(pair, default=default) - want
+        want |= came
         primary = self._types.primary(pair.from_kind, pair.to_kind)
         if primary and primary.key in want - had:
             self._make_room(pair, primary)
@@ -121,6 +124,7 @@ class Links:
         self._add(pair, want - had)
         if want != had:
             self._moved(pair)
+        return came
 
     def _kept(self, pair: Pair, had: set[Key], want: set[Key]) -> set[Key]:
         """Return the types of a linked pair that a write of others leaves standing."""
