@@ -82,10 +82,14 @@ def rename_label(call: Call, kind: Kind, other: Kind) -> Reply:
 def delete_label(call: Call, kind: Kind, other: Kind, label: str) -> Reply:
     """DELETE …/labels/{id}: first it must be off every record."""
     need(call, (kind, other), "write")
-    standard = call.account.types.between(kind, other)
-    if any(key == (HUBSPOT_DEFINED, int(label)) for key in standard):
-        raise invalid("HubSpot-defined types can not be deleted", "NOT_DELETABLE")
-    found = _label(call, kind, other, label)
+    try:
+        found = _label(call, kind, other, label)
+    except ApiError:  # an account's own ids may be HubSpot's too: theirs come first
+        standard = call.account.types.between(kind, other)
+        if any(key == (HUBSPOT_DEFINED, int(label)) for key in standard):
+            text = "HubSpot-defined types can not be deleted"
+            raise invalid(text, "NOT_DELETABLE") from None
+        raise
     used = call.account.store.one(
         "SELECT 1 FROM link WHERE category = ? AND type_id = ? LIMIT 1", *found.key
     )
