@@ -65,7 +65,14 @@ def _find(call: Call, kind: Kind, name: str) -> Json:
 def create(call: Call, kind: Kind) -> Reply:
     """POST …/{T}."""
     _need(call, kind, "write")
-    return Reply(201, create_one(call.account, kind, call.json))
+    return Reply(201, _create_grouped(call, kind, call.json))
+
+
+def _create_grouped(call: Call, kind: Kind, body: Json) -> Json:
+    """Add a property that must say its group, as those of a new schema need not."""
+    if not body.get("groupName"):
+        raise invalid("Some required fields were not set: [groupName]")
+    return create_one(call.account, kind, body)
 
 
 def create_one(account: Account, kind: Kind, body: Json) -> Json:
@@ -194,7 +201,7 @@ def batch_create(call: Call, kind: Kind) -> Reply:
     for item in call.inputs(100):
         try:
             with call.account.store.savepoint():
-                results.append(create_one(call.account, kind, item))
+                results.append(_create_grouped(call, kind, item))
         except ApiError as error:
             errors.append(error.entry(name=[str(item.get("name"))]))
     return call.batch(results, errors, done=201)

@@ -1,0 +1,392 @@
+"""Properties, schemas, labels, limits, owners, pipelines: the account's own shape."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sandbox.calls import HUBSPOT, pair
+
+USER = "USER_DEFINED"
+SHIP = {
+    "name": "berths",
+    "labels": {"singular": "Berth", "plural": "Berths"},
+    "primaryDisplayProperty": "berth_name",
+    "requiredProperties": ["berth_name"],
+    "searchableProperties": ["berth_name"],
+    "properties": [
+        {
+            "name": "berth_name",
+            "label": "Name",
+            "type": "string",
+            "fieldType": "text",
+        }
+    ],
+    "associatedObjects": ["COMPANY"],
+}
+
+
+def prop(name: str, **more: object) -> dict[str, object]:
+    return {
+        "name": name,
+        "label": name.title(),
+        "groupName": "information",
+        "type": "string",
+        "fieldType": "text",
+    } | more
+
+
+# Properties
+
+
+def test_a_property_is_made_read_changed_and_archived(api):
+    made = api.create_property("contacts", prop("shoe")).ok(201)
+    assert made["hasUniqueValue"] is False
+    assert api.property("contacts", "shoe").ok()["label"] == "Shoe"
+    assert api.update_property("contacts", "shoe", {"label": "Size"}).ok()
+    assert api.property("contacts", "shoe").ok()["label"] == "Size"
+    names = {row["name"] for row in api.properties("contacts").results}
+    assert {"shoe", "email", "lastmodifieddate"} <= names
+    assert api.archive_property("contacts", "shoe").status == 204
+    assert api.property("contacts", "shoe").status == 404
+    assert [
+        row["name"] for row in api.properties("contacts", archived=True).results
+    ] == ["shoe"]
+
+
+def test_a_property_that_hubspot_owns_says_that_it_is_read_only(api):
+    found = api.property("contacts", "lastmodifieddate").ok()
+    assert found["modificationMetadata"]["readOnlyValue"] is True
+    assert found["hubspotDefined"] is True
+    assert api.archive_property("contacts", "lastmodifieddate").status == 400
+
+
+def test_a_property_name_that_is_taken_is_a_conflict(api):
+    assert api.create_property("contacts", prop("email")).status == 409
+
+
+@pytest.mark.parametrize("part", ["name", "label", "groupName", "type", "fieldType"])
+def test_a_property_lacking_what_it_needs_is_refused(http, part):
+    body = prop("shoe")
+    del body[part]
+    assert http.create_property("contacts", body).status == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [("number", "text"), ("date", "select"), ("bool", "text"), ("nonsense", "text")],
+)
+def test_a_type_takes_its_own_field_types_only(http, kind, form):
+    body = prop("shoe", type=kind, fieldType=form)
+    assert http.create_property("contacts", body).status == 400
+
+
+def test_options_are_values_with_labels(api):
+    options = [{"label": n.title(), "value": n, "hidden": False} for n in ("s", "m")]
+    body = prop("size", type="enumeration", fieldType="select", options=options)
+    made = api.create_property("contacts", body).ok(201)
+    assert [row["value"] for row in made["options"]] == ["s", "m"]
+    assert api.create("contacts", {"size": "S"}).status == 400
+    assert api.create("contacts", {"size": "s"}).status == 201
+
+
+def test_an_object_has_ten_unique_properties_at_most(http):
+    for number in range(10):
+        body = prop(f"key{number}", hasUniqueValue=True)
+        http.create_property("contacts", body).ok(201)
+    one_more = prop("key10", hasUniqueValue=True)
+    assert http.create_property("contacts", one_more).status == 400
+
+
+def test_uniqueness_is_decided_at_creation_for_good(http):
+    http.create_property("contacts", prop("shoe")).ok(201)
+    http.update_property("contacts", "shoe", {"hasUniqueValue": True})
+    assert http.property("contacts", "shoe").ok()["hasUniqueValue"] is False
+
+
+def test_properties_are_made_read_and_archived_in_batches(api):
+    rows = [prop("one"), prop("email"), prop("two")]
+    got = api.property_batch("contacts", "create", {"inputs": rows})
+    assert got.status == 207
+    assert {row["name"] for row in got.results} == {"one", "two"}
+    names = {"inputs": [{"name": "one"}, {"name": "two"}]}
+    got = api.property_batch("contacts", "read", names)
+    assert {row["name"] for row in got.results} == {"one", "two"}
+    assert api.property_batch("contacts", "archive", names).status == 204
+    assert api.property("contacts", "one").status == 404
+
+
+def test_property_groups_are_listed_and_made(api):
+    api.create_group("contacts", {"name": "feet", "label": "Feet"}).ok(201)
+    assert {"feet", "information"} <= {
+        g["name"] for g in api.groups("contacts").results
+    }
+
+
+# Schemas
+
+
+def test_a_schema_is_made_listed_changed_and_archived(api):
+    made = api.create_schema(SHIP).ok(201)
+    type_id = made["objectTypeId"]
+    assert type_id.startswith("2-")
+    found = api.schema("berths").ok()
+    assert found["objectTypeId"] == type_id
+    assert found["requiredProperties"] == ["berth_name"]
+    assert found["fullyQualifiedName"].endswith("_berths")
+    assert "berth_name" in {row["name"] for row in found["properties"]}
+    links = {
+        (a["fromObjectTypeId"], a["toObjectTypeId"]) for a in found["associations"]
+    }
+    assert {(type_id, "0-2"), ("0-2", type_id)} <= links
+    assert type_id in {row["objectTypeId"] for row in api.schemas().results}
+    api.update_schema(type_id, {"labels": {"singular": "Quay", "plural": "Quays"}}).ok()
+    assert api.schema(type_id).ok()["labels"]["plural"] == "Quays"
+    assert api.archive_schema(type_id).status == 204
+    assert type_id not in {row["objectTypeId"] for row in api.schemas().results}
+
+
+def test_a_schema_with_records_stays(api):
+    api.create("vessels", {"vessel_name": "Aurora"}).ok(201)
+    assert api.archive_schema("vessels").status == 400
+
+
+def test_schemas_are_read_in_a_batch(http):
+    path = "/crm-object-schemas/2026-03/schemas/batch/read"
+    got = http.post(path, {"inputs": ["vessels"]})
+    assert [row["name"] for row in got.results] == ["vessels"]
+
+
+@pytest.mark.parametrize(
+    "name", ["9lives", "two words", "hy-phen", "_under", "vessels"]
+)
+def test_a_schema_name_starts_with_a_letter_and_is_new(http, name):
+    assert http.create_schema(SHIP | {"name": name}).status in (400, 409)
+
+
+def test_custom_objects_go_by_name_type_id_or_qualified_name(http):
+    schema = http.schema("vessels").ok()
+    made = http.make("vessels", vessel_name="Aurora")
+    for word in ("vessels", schema["objectTypeId"], schema["fullyQualifiedName"]):
+        assert http.read(word, made).ok()["id"] == made
+
+
+def test_two_types_are_linked_once_a_schema_says_so(api, http):
+    vessel = http.make("vessels", vessel_name="Aurora")
+    deal = {"dealname": "D", "dealstage": "closedwon", "pipeline": "default"}
+    far = http.make("deals", **deal)
+    assert api.put_default("vessels", vessel, "deals", far).status == 400
+    type_id = http.schema("vessels").ok()["objectTypeId"]
+    body = {"fromObjectTypeId": type_id, "toObjectTypeId": "0-3", "name": "cargo"}
+    made = api.link_schema("vessels", body).ok(201)
+    api.put_default("vessels", vessel, "deals", far).ok()
+    assert http.types(vessel, "vessels", "deals") == {far: {int(made["id"])}}
+    (plain,) = http.labels("vessels", "deals").results
+    assert (plain["category"], plain["label"]) == (USER, None)
+
+
+# Labels
+
+
+def test_a_single_label_is_one_answer_and_a_paired_one_two(api):
+    single = {"label": "Wage", "name": "wage"}
+    (made,) = api.create_label("contacts", "companies", single).ok()["results"]
+    assert (made["category"], made["label"]) == (USER, "Wage")
+    paired = {"label": "Boss", "name": "boss", "inverseLabel": "Staff"}
+    rows = api.create_label("contacts", "companies", paired).ok()["results"]
+    assert [row["label"] for row in rows] == ["Boss", "Staff"]
+    there = {row.get("label") for row in api.labels("contacts", "companies").results}
+    back = {row.get("label") for row in api.labels("companies", "contacts").results}
+    assert {"Wage", "Boss"} <= there
+    assert "Staff" not in there
+    assert {"Wage", "Staff"} <= back
+
+
+def test_a_label_is_renamed_in_both_directions(api):
+    paired = {"label": "Boss", "name": "boss", "inverseLabel": "Staff"}
+    made, _ = api.create_label("contacts", "companies", paired).ok()["results"]
+    body = {
+        "associationTypeId": made["typeId"],
+        "label": "Chief",
+        "inverseLabel": "Crew",
+    }
+    assert api.rename_label("contacts", "companies", body).status == 204
+    there = {
+        row["typeId"]: row.get("label") for row in api.labels("0-1", "0-2").results
+    }
+    assert there[made["typeId"]] == "Chief"
+    assert "Crew" in {row.get("label") for row in api.labels("0-2", "0-1").results}
+
+
+def test_a_label_is_deleted_only_once_no_link_carries_it(api, http):
+    body = {"label": "Wage", "name": "wage"}
+    (made,) = api.create_label("contacts", "companies", body).ok()["results"]
+    ann = http.make("contacts", email="ann@x.example")
+    far = http.make("companies", name="A")
+    rows = [pair(ann, far, made["typeId"], category=USER)]
+    http.link_batch("contacts", "companies", "create", rows).ok(201)
+    ends = "contacts", "companies"
+    assert api.delete_label(*ends, made["typeId"]).status == 400
+    http.link_batch(*ends, "labels/archive", rows).ok()
+    assert api.delete_label(*ends, made["typeId"]).status == 204
+    assert "Wage" not in {row.get("label") for row in api.labels(*ends).results}
+
+
+@pytest.mark.parametrize("name", ["9lives", "hy-phen", ""])
+def test_a_label_name_has_no_hyphen_and_starts_with_no_digit(http, name):
+    body = {"label": "Wage", "name": name}
+    assert http.create_label("contacts", "companies", body).status == 400
+
+
+def test_hubspot_s_own_types_can_not_be_deleted(api):
+    for type_id in (1, 279):
+        assert api.delete_label("contacts", "companies", type_id).status == 400
+
+
+def test_a_label_is_deleted_though_hubspot_has_a_type_of_the_same_number(http):
+    """Ids are unique within a category only, so an account's 5 is not HubSpot's 5."""
+    ends = ("deals", "companies")
+    for number in range(12):
+        body = {"label": f"L{number}", "name": f"l{number}"}
+        http.create_label(*ends, body).ok()
+    listed = http.labels(*ends).ok()["results"]
+    own = {row["typeId"] for row in listed if row["category"] == USER}
+    hubspots = {row["typeId"] for row in listed if row["category"] == HUBSPOT}
+    assert own & hubspots, "no number is shared: this shows nothing"
+    for type_id in own & hubspots:
+        assert http.delete_label(*ends, type_id).status == 204
+    left = http.labels(*ends).ok()["results"]
+    kept = {row["typeId"] for row in left if row["category"] == HUBSPOT}
+    assert kept == hubspots
+
+
+def test_the_label_quota_is_told_by_the_limits_endpoint(http):
+    path = "/crm/limits/2026-03/associations/labels"
+    query = {"fromObjectTypeId": "0-1", "toObjectTypeId": "0-2"}
+    before = http.get(path, **query).ok()
+    http.create_label("contacts", "companies", {"label": "Wage", "name": "wage"}).ok()
+    after = http.get(path, **query).ok()
+    assert after["usage"] == before["usage"] + 1
+    assert after["limit"] == before["limit"]
+    assert "Wage" in after["allLabels"]
+
+
+# Configured limits
+
+
+def test_association_limits_are_set_changed_read_and_removed(api):
+    ends = ("contacts", "companies")
+    row = {"category": HUBSPOT, "typeId": 279}
+    got = api.caps_batch(*ends, "create", [row | {"maxToObjectIds": 2}])
+    assert got.status == 201
+    (found,) = api.caps(*ends).ok()["results"]
+    assert (found["typeId"], found["userEnforcedMaxToObjectIds"]) == (279, 2)
+    got = api.caps_batch(*ends, "update", [row | {"maxToObjectIds": 3}])
+    assert got.status == 200
+    (found,) = api.caps().ok()["results"]
+    assert found["userEnforcedMaxToObjectIds"] == 3
+    got = api.caps_batch(*ends, "purge", [row])
+    assert got.status == (200 if api.dated else 204)
+    assert api.caps(*ends).ok()["results"] == []
+
+
+def test_a_limit_refuses_the_pair_that_breaks_it_and_moves_no_other(api, http):
+    row = {"category": HUBSPOT, "typeId": 279, "maxToObjectIds": 1}
+    api.caps_batch("contacts", "companies", "create", [row]).ok(201)
+    ann, bob = (http.make("contacts", email=f"{n}@x.example") for n in "ab")
+    a, b = (http.make("companies", name=n) for n in "ab")
+    rows = [pair(ann, a, 279), pair(ann, b, 279), pair(bob, b, 279)]
+    got = api.link_batch("contacts", "companies", "create", rows)
+    assert got.status == 207
+    (error,) = got.body["errors"]
+    assert error["context"]["fromObjectId"] == [ann]
+    assert set(http.types(ann)) == {a}
+    assert set(http.types(bob)) == {b}
+
+
+def test_a_limit_is_not_retroactive(api, http):
+    ann = http.make("contacts", email="ann@x.example")
+    far = [http.make("companies", name=n) for n in "abc"]
+    for two in far[:2]:
+        http.link(ann, two)
+    row = {"category": HUBSPOT, "typeId": 279, "maxToObjectIds": 1}
+    api.caps_batch("contacts", "companies", "create", [row]).ok(201)
+    assert set(http.types(ann)) == set(far[:2])
+    http.link(ann, far[0])  # what stands may be written again
+    assert http.put_default("contacts", ann, "companies", far[2]).status == 400
+
+
+@pytest.mark.parametrize("most", [0, 10_001])
+def test_a_limit_is_one_to_ten_thousand(http, most):
+    row = {"category": HUBSPOT, "typeId": 279, "maxToObjectIds": most}
+    assert http.caps_batch("contacts", "companies", "create", [row]).status == 207
+    assert http.caps("contacts", "companies").results == []
+
+
+def test_records_at_and_near_a_limit_are_reported(http):
+    row = {"category": HUBSPOT, "typeId": 279, "maxToObjectIds": 5}
+    http.caps_batch("contacts", "companies", "create", [row]).ok(201)
+    far = [http.make("companies", name=str(n)) for n in range(5)]
+    people = [http.make("contacts", email=f"{n}@x.example") for n in range(3)]
+    for person, links in zip(people, (5, 4, 3), strict=True):
+        for two in far[:links]:
+            http.link(person, two)
+    got = http.get("/crm/limits/2026-03/associations/records/0-1/0-2").ok()
+    assert got["limit"] == 5
+    assert (got["totalRecordsAtLimit"], got["totalRecordsNearLimit"]) == (1, 1)
+    assert [str(r["objectId"]) for r in got["atLimitFromRecordSamples"]] == people[:1]
+    (near,) = got["nearLimitFromRecordSamples"]
+    assert (str(near["objectId"]), near["usage"]) == (people[1], 4)
+
+
+# The account
+
+
+def test_owners_are_listed_paged_and_found_by_email_or_user(api):
+    rows = api.owners().results
+    assert len(rows) == 2
+    first = api.owners(limit=1)
+    after = first.body["paging"]["next"]["after"]
+    second = api.owners(limit=1, after=after)
+    assert first.ids + second.ids == [row["id"] for row in rows]
+    assert api.owners(email=rows[1]["email"]).ids == [rows[1]["id"]]
+    assert api.owner(rows[0]["id"]).ok()["email"] == rows[0]["email"]
+    by_user = api.owner(rows[0]["userId"], idProperty="userId").ok()
+    assert by_user["id"] == rows[0]["id"]
+    assert rows[0]["type"] == "PERSON"
+    assert api.owner("1").status == 404
+
+
+def test_an_owner_property_takes_owner_ids_and_no_user_ids(api):
+    (one, _) = api.owners().results
+    found = api.property("contacts", "hubspot_owner_id").ok()
+    assert (found["externalOptions"], found["referencedObjectType"]) == (True, "OWNER")
+    assert api.create("contacts", {"hubspot_owner_id": one["id"]}).status == 201
+    wrong = str(one["userId"])
+    assert api.create("contacts", {"hubspot_owner_id": wrong}).status == 400
+
+
+def test_pipelines_have_the_stages_that_their_properties_take(api):
+    (sales,) = api.pipelines("deals").results
+    assert api.pipeline("deals", sales["id"]).ok()["label"] == sales["label"]
+    for stage in sales["stages"]:
+        row = {"dealname": "D", "pipeline": sales["id"], "dealstage": stage["id"]}
+        assert api.create("deals", row).status == 201
+    row = {"dealname": "D", "pipeline": sales["id"], "dealstage": "nonsense"}
+    assert api.create("deals", row).status == 400
+
+
+def test_the_account_tells_its_details_and_its_use_today(http):
+    details = http.get("/account-info/2026-03/details").ok()
+    assert {
+        *("portalId", "accountType", "timeZone", "utcOffset", "companyCurrency"),
+        *("utcOffsetMilliseconds", "additionalCurrencies", "uiDomain"),
+        "dataHostingLocation",
+    } <= set(details)
+    path = "/account-info/2026-03/api-usage/daily/private-apps"
+    (before,) = http.get(path).ok()["results"]
+    http.page("contacts").ok()
+    (after,) = http.get(path).ok()["results"]
+    assert after["currentUsage"] == before["currentUsage"] + 2
+    assert {"name", "usageLimit", "collectedAt", "resetsAt", "fetchStatus"} <= set(
+        after
+    )
