@@ -21,7 +21,12 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+from urllib3.exceptions import (
+    DecodeError,
+    HTTPError,
+    LocationValueError,
+    ReadTimeoutError,
+)
 
 from connections.catalogue import Code
 from connections.connectors.base import (
@@ -35,7 +40,7 @@ from connections.connectors.base import (
 from connections.connectors.dialect import Answer, Dialect, Pause, retry_after
 from connections.connectors.failures import Failure, classify
 from connections.connectors.peers import AddressRefused, PublicOnly
-from connections.redaction import redact
+from connections.redaction import MASK, redact
 
 CONNECT_TIMEOUT_S = 10.0
 MAX_ANSWER_BYTES = 50_000_000
@@ -45,6 +50,7 @@ TRIES = 5  # of a call that reached the system
 TRIES_UNREACHED = 3  # of one that did not
 FIRST_PAUSE_S = 0.5  # doubled at each try, and jittered
 LOCK_PAUSE_S = 2.0  # a 423 lasts this long
+SECRET_LENGTH = 8  # characters; a shorter word could be any
 USER_AGENT = "Crosslink/1.0"
 
 LOCKED, TOO_MANY, MOVING = 423, 429, 477
@@ -107,6 +113,7 @@ class Door:
         self._base = base_url.rstrip("/")
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         self._headers |= headers
+        self._secrets = _secrets(headers)
         self._context = context
         self._dialect = dialect or Dialect()
         self._sleep = sleep
@@ -168,7 +175,10 @@ class Door:
         return error
 
     def _check_scheme(self) -> None:
-        scheme = urlsplit(self._base).scheme
+        try:
+            scheme = urlsplit(self._base).scheme
+        except ValueError:
+            raise self._no_address() from None
         if scheme != "https" and not (
             scheme == "http" and self._context.allow_private_hosts
         ):
@@ -188,6 +198,9 @@ class Door:
             self._context.before_write()
         self._context.meter.count()
         status, headers, content = self._exchange(call)
+        if status >= 300:  # an error's text is shown; what was read is left as it is
+            for secret in self._secrets:
+                content = content.replace(secret, MASK.encode())
         answer = Answer(status, self._json(status, content), headers)
         if pause := self._dialect.exhausted(answer):
             self._penalise(call, pause)
@@ -219,13 +232,18 @@ class Door:
         except requests.RequestException as exc:
             failure = classify(exc)
             if failure is Failure.BAD_ADDRESS:
-                raise SetupError(
-                    f"{redact(self._base)} is not an address that can be called.",
-                    code=Code.UNAVAILABLE,
-                ) from exc
+                raise self._no_address() from exc
             raise self._network_trouble(failure) from exc
+        except LocationValueError as exc:  # found out only as it is looked up
+            raise self._no_address() from exc
         finally:
             self._give_back(session)
+
+    def _no_address(self) -> SetupError:
+        return SetupError(
+            f"{redact(self._base)} is not an address that can be called.",
+            code=Code.UNAVAILABLE,
+        )
 
     def _network_trouble(self, failure: Failure) -> _Trouble:
         return _Trouble(
@@ -340,6 +358,12 @@ class Door:
     def _give_back(self, session: requests.Session) -> None:
         with self._lock:
             self._idle.append(session)
+
+
+def _secrets(headers: Mapping[str, str]) -> list[bytes]:
+    """What of our headers no error may repeat, even where a system echoes it."""
+    words = headers.get("Authorization", "").split()
+    return [word.encode() for word in words if len(word) >= SECRET_LENGTH]
 
 
 def _host(url: str) -> str:
