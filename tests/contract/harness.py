@@ -120,9 +120,9 @@ class HubSpotSystem:
         self.sandbox = sandbox
         self.naps = Naps()
         self.use(new_context())
-        self.api(
-            "POST", "/crm/properties/2026-03/contacts/batch/create", _PROPERTIES
-        ).raise_for_status()
+        path = "/crm/properties/2026-03/contacts/batch/create"
+        made = self.api("POST", path, _PROPERTIES)
+        assert made.status_code == 201, made.text
 
     def use(self, context: Context) -> None:
         self.context = context
@@ -216,7 +216,9 @@ def _options(values: Iterable[str]) -> list[dict[str, str]]:
 
 _PROPERTIES = {
     "inputs": [
-        {"name": name, "label": name, "type": kind, "fieldType": form} | more
+        {"name": name, "label": name, "groupName": "information"}
+        | {"type": kind, "fieldType": form}
+        | more
         for name, kind, form, more in (
             ("title", "string", "text", {}),
             ("code", "string", "text", {"hasUniqueValue": True}),
