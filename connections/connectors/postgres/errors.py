@@ -38,6 +38,9 @@ REFUSED = re.compile(
 )
 NO_DATABASE = re.compile(r'database ".*" does not exist', re.IGNORECASE | re.DOTALL)
 BUSY = re.compile(r"too many|remaining connection slots", re.IGNORECASE)
+MALFORMED = re.compile(
+    r"invalid (?:integer|\w+) value|invalid port number", re.IGNORECASE
+)
 POOLER = re.compile(r"unsupported startup parameter", re.IGNORECASE)
 
 
@@ -85,6 +88,8 @@ def connect_error(exc: psycopg.Error, where: str, secret: str) -> ConnectorError
             "(PgBouncer: ignore_startup_parameters = options), or connect directly.",
             code=Code.UNAVAILABLE,
         )
+    if MALFORMED.search(text):
+        return AuthError(f"The dsn says what cannot be: {text}")
     if NO_DATABASE.search(text):
         return AuthError(f"There is no such database at {where}: {text}")
     if BUSY.search(text):
