@@ -198,7 +198,7 @@ class Database:
             if changes:
                 self._context.before_write()
             self._context.meter.count()
-            cursor = session.execute(statement, params)
+            cursor = session.execute(_doubled(statement, session), params)
             rows = cursor.fetchall() if cursor.description else []
         except psycopg.Error:
             self._give(session)
@@ -259,6 +259,18 @@ class Database:
         for name, loader in LOADERS.items():
             session.adapters.register_loader(name, loader)
         return session
+
+
+def _doubled(
+    statement: sql.Composable, session: psycopg.Connection[Row]
+) -> sql.Composed:
+    """A statement whose identifiers may hold a "%", which parameters begin with."""
+    if isinstance(statement, sql.Composed):
+        return sql.Composed([_doubled(part, session) for part in statement])
+    if isinstance(statement, sql.Identifier):
+        name = statement.as_string(session).replace("%", "%%")
+        return sql.Composed([sql.SQL(name)])
+    return sql.Composed([statement])
 
 
 def _spoke(session: psycopg.Connection[Row]) -> bool:
