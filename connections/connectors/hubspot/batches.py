@@ -21,6 +21,7 @@ from connections.connectors.hubspot.errors import (
     correlation,
     error_of,
     outcome_of,
+    unknown_object,
 )
 from connections.records import Outcome
 
@@ -127,6 +128,8 @@ def _one(
         if answer.ok:
             yield from read(rows_now, answer, named, answered).items()
             continue
+        if unknown_object(answer.body):
+            raise error_of(answer, doing)
         if answer.status == 404:
             refused = error_of(answer, doing)
             if len(rows_now) == len(batch) and not names_input(answer.body):

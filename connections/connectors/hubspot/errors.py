@@ -29,6 +29,7 @@ _EXISTING = (
     re.compile(r"(\d+) already has that value", re.IGNORECASE),
 )
 _QUOTED_PROPERTY = re.compile(r'[Pp]roperty "([^"]+)"|propertyName=([\w.]+)')
+_UNKNOWN_OBJECT = re.compile(r"infer object type", re.IGNORECASE)
 NO_LINKS = "NO_ASSOCIATIONS_FOUND"
 
 # The first pattern found in a refusal's codes, then in its text, decides.
@@ -168,6 +169,12 @@ def correlation(answer: Answer) -> str:
     return str(found or "")
 
 
+def unknown_object(body: object) -> bool:
+    """Whether a refusal is about the object type, and so about every input alike."""
+    message = body.get("message") if isinstance(body, dict) else None
+    return _UNKNOWN_OBJECT.search(str(message or "")) is not None
+
+
 def error_of(answer: Answer, doing: str) -> ConnectorError:
     """The error for a read that HubSpot refused as a whole.
 
@@ -177,8 +184,8 @@ def error_of(answer: Answer, doing: str) -> ConnectorError:
     message = redact(str(body.get("message") or f"status {answer.status}"))[:MAX_TEXT]
     text = f"HubSpot would not {doing}: {message}"
     found = correlation(answer)
-    unknown = re.search(r"infer object type|object type .*(not|n't) ", message, re.I)
-    if answer.status == 404 or unknown:
+    gone = re.search(r"object type .*(not|n't) ", message, re.IGNORECASE)
+    if answer.status == 404 or gone or unknown_object(body):
         return SchemaError(text, correlation_id=found)
     if answer.ok:
         return TransientError(text, correlation_id=found)

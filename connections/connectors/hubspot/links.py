@@ -27,6 +27,7 @@ from connections.connectors.hubspot.errors import (
     correlation,
     error_of,
     outcome_of,
+    unknown_object,
 )
 from connections.records import AssociationType, Edge, Linked, Outcome
 
@@ -212,7 +213,8 @@ class Links:
     ) -> Placed:
         """A request refused as a whole. Returns what to send again in halves."""
         body = answer.body if isinstance(answer.body, dict) else {}
-        if answer.status == 404 and not body.get("category"):
+        lost = answer.status == 404 and not body.get("category")
+        if lost or unknown_object(body):
             raise error_of(answer, doing)
         outcome = outcome_of(body, correlation_id=correlation(answer))
         alike = len({edge.types for _, edge in some}) == 1
