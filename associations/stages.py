@@ -170,9 +170,22 @@ class AssociationStage:
                 "Unknown; read again by the next run.",
             )
         save_changes(left)
+        self._reread_app(session, left)
         due = {c.link_id for c in left if c.link_id} | self._resolvable(session)
         due |= self._now_known(session)
         RecordLink.objects.filter(pk__in=due).update(dirty=True)
+
+    def _reread_app(self, session: Session, left: Sequence[Change]) -> None:
+        """Not every app moves a record's change time with its references."""
+        ids = {c.link_id for c in left if c.side == Side.APP and c.link_id}
+        links = list(
+            RecordLink.objects.filter(
+                pk__in=ids, app_id__isnull=False, app_gone_at__isnull=True
+            )
+        )
+        size = session.app.capabilities.fetch_batch
+        for start in range(0, len(links), size):
+            reread(session, Side.APP, links[start : start + size])
 
     def _now_known(self, session: Session) -> set[int]:
         """Records with a pending link to a record that has been read since."""
@@ -214,6 +227,12 @@ class AssociationStage:
                 row.delete()
             else:
                 row.save(update_fields=["link", "other"])
+
+    def revived(self, link_ids: Sequence[int]) -> None:
+        """What vanished with the old counterpart is no unlink: a link without types."""
+        AssociationLink.objects.filter(
+            Q(link__in=link_ids) | Q(other__in=link_ids), state=LinkState.IN_SYNC
+        ).update(types=[])
 
     def released(self, link_id: int) -> None:
         AssociationLink.objects.filter(Q(link=link_id) | Q(other=link_id)).delete()

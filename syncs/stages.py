@@ -56,6 +56,9 @@ class RecordStage:
     def absorbed(self, links: Mapping[int, int]) -> None:
         """Nothing: what hangs on a record link here moves with it."""
 
+    def revived(self, link_ids: Sequence[int]) -> None:
+        return None
+
     def released(self, link_id: int) -> None:
         """Nothing: the link row itself was untied."""
 

@@ -21,7 +21,7 @@ from connections.records import (
     Want,
 )
 from syncs.models import Change, RecordLink
-from syncs.models.choices import ChangeKind, ChangeOutcome
+from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
 from syncs.run.stage import Inline
@@ -243,15 +243,20 @@ class LinkWriter:
             for link_id, outcome in zip(patches, outcomes, strict=True)
             for change in rows[link_id]
         ]
-        self._settle(answered)
-        links = RecordLink.objects.in_bulk(list(patches))
-        for change, outcome in answered:
-            if outcome.ok:
-                link = links[change.link_id or 0]
-                _set_ids(link, change.after["field"], self._far_ids(change))
-                if outcome.record is not None and outcome.record.modified_at:
-                    link.app_modified_at = outcome.record.modified_at
-        update_rows(list(links.values()), ["app_references", "app_modified_at"])
+        self._settle(answered, self._now_held(answered))
+
+    def _now_held(
+        self, answered: Sequence[tuple[Change, Outcome]]
+    ) -> Sequence[RecordLink]:
+        """The app's records with what their reference fields hold now, unsaved."""
+        done = [(change, outcome) for change, outcome in answered if outcome.ok]
+        links = RecordLink.objects.in_bulk([c.link_id for c, _ in done if c.link_id])
+        for change, outcome in done:
+            link = links[change.link_id or 0]
+            _set_ids(link, change.after["field"], self._far_ids(change))
+            if outcome.record is not None and outcome.record.modified_at:
+                link.app_modified_at = outcome.record.modified_at
+        return list(links.values())
 
     def _far_ids(self, change: Change) -> list[str]:
         """The complete list to write: far records of the plan, and members unknown to us."""
@@ -348,15 +353,25 @@ class LinkWriter:
         return [c for c in batch if c.pk not in gone]
 
     def _dirty(self, changes: Sequence[Change]) -> None:
+        """Look at records again; one that failed itself waits for its own time."""
         ids = [c.link_id for c in changes if c.link_id]
-        RecordLink.objects.filter(pk__in=ids).update(dirty=True)
+        links = RecordLink.objects.filter(pk__in=ids)
+        links.exclude(state__in=(RecordState.FAILING, RecordState.UNCERTAIN)).update(
+            dirty=True
+        )
 
     def _intend(self, changes: Sequence[Change]) -> None:
         for change in changes:
             change.outcome, change.sent_at = ChangeOutcome.SENT, now()
         save_changes(changes)
 
-    def _settle(self, answered: Sequence[tuple[Change, Outcome]]) -> None:
+    def _settle(
+        self,
+        answered: Sequence[tuple[Change, Outcome]],
+        held: Sequence[RecordLink] = (),
+    ) -> None:
+        """Keep outcomes, links and what the app holds together: a kill between them
+        would make the next run take a written link for one that the app took off."""
         done: list[Change] = []
         refused: list[Change] = []
         for change, outcome in answered:
@@ -372,6 +387,7 @@ class LinkWriter:
             save_changes([c for c, _ in answered])
             self._keep(done)
             self._keep_failing(refused)
+            update_rows(held, ["app_references", "app_modified_at"])
         self.touched |= {c.link_id for c in done if c.link_id}
         self.session.advance(
             "writing links", self.session.run.progress_done + len(answered)

@@ -13,7 +13,7 @@ from django.db import DatabaseError
 from django.db.models import Q
 
 from connections.catalogue import Code, remedy_for
-from connections.connectors.base import ConnectorError
+from connections.connectors.base import ConnectorError, SchemaError
 from connections.redaction import redact
 from syncs.models import Change, ObjectSync, SyncRun
 from syncs.models.choices import ENDED_STATUSES as ENDED
@@ -25,7 +25,7 @@ from syncs.run.pull import pull
 from syncs.run.renew import renew
 from syncs.run.session import Session, SliceOver, now, open_session
 from syncs.run.stage import make_stages
-from syncs.run.unknown import drop_planned
+from syncs.run.unknown import drop_planned, give_up_planned
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +127,7 @@ def _work(
     session.deadline = deadline
     session.stages = make_stages()
     try:
+        _pin(session)
         for stage in session.stages:
             stage.prepare(session)
         session.look_for_missing()
@@ -140,6 +141,29 @@ def _work(
         run.counters = session.tally.counters
         run.errors = session.tally.errors
         session.close()
+
+
+def _pin(session: Session) -> None:
+    """Hold a run to the set-up that it began with.
+
+    A run that waits takes the set-up as it is when it begins. One that was interrupted
+    between two slices plans again by the new one, and a preview's plan is not applied
+    by another set-up than its own.
+    """
+    run, sync = session.run, session.sync
+    if run.revision == sync.revision:
+        return
+    if run.plan_id is not None:
+        raise SchemaError(
+            f"The set-up changed since run {run.plan_id} was planned.",
+            code=Code.CHANGED_SINCE_PLAN,
+        )
+    if run.place:
+        session.log("The set-up changed meanwhile: the run plans again by the new one.")
+        give_up_planned(session)
+        run.place = {}
+    run.revision = sync.revision
+    run.save(update_fields=["revision", "place"])
 
 
 @contextmanager

@@ -56,12 +56,16 @@ def holder_is_dead(held_by: str) -> bool:
 
 
 class Lease:
-    """The right of one run to work on one object sync, renewed by a thread."""
+    """The right of one run, or of a person (no run), to work on one object sync.
 
-    def __init__(self, sync: ObjectSync, run: SyncRun) -> None:
+    A thread renews it.
+    """
+
+    def __init__(self, sync: ObjectSync, run: SyncRun | None = None) -> None:
         self._sync_id = sync.pk
-        self._run_id = run.pk
-        self._beating = [pk for pk in (run.pk, run.parent_id) if pk is not None]
+        self._run_id = run.pk if run is not None else None
+        family = (run.pk, run.parent_id) if run is not None else ()
+        self._beating = [pk for pk in family if pk is not None]
         self.token = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None

@@ -8,8 +8,10 @@ holders are marked ambiguous, with the others as candidates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from django.db import transaction
 from django.db.models import Q
@@ -29,14 +31,22 @@ Moved = Callable[[dict[int, int]], None]  # {absorbed link: surviving link}
 
 @dataclass
 class Holder:
-    """One live record link as far as matching looks at it."""
+    """One live record as far as matching looks at it.
+
+    `paired` records are not to be had; `survivor` is one whose counterpart is gone.
+    """
 
     link_id: int
     side: str
     paired: bool
+    survivor: bool
     apart: bool
     remote_id: str
     keys: dict[int, set[str]] = field(default_factory=dict)
+
+    @property
+    def free(self) -> bool:
+        return not self.paired
 
 
 def match(session: Session, moved: Moved) -> None:
@@ -86,37 +96,39 @@ def _values(session: Session, rank: int) -> Iterator[list[str]]:
 
 def _holders(
     session: Session, rank: int, values: list[str]
-) -> tuple[dict[int, Holder], dict[str, dict[str, set[int]]]]:
-    """Everyone who holds one of the values, and who holds which, by side."""
+) -> tuple[dict[int, Holder], dict[str, set[int]]]:
+    """The living records that hold one of the values, and who holds which."""
     holders: dict[int, Holder] = {}
-    by_value: dict[str, dict[str, set[int]]] = {}
+    by_value: dict[str, set[int]] = {}
     rows = RecordKey.objects.filter(
+        Q(side=Side.HUBSPOT, link__hubspot_gone_at__isnull=True)
+        | Q(side=Side.APP, link__app_gone_at__isnull=True),
         sync=session.sync,
         rank=rank,
         value__in=values,
-        link__hubspot_gone_at__isnull=True,
-        link__app_gone_at__isnull=True,
-    ).values_list(
-        "value",
-        "side",
-        "link_id",
-        "link__hubspot_id",
-        "link__app_id",
-        "link__keep_apart",
-    )
-    for value, side, link_id, hubspot_id, app_id, apart in rows:
-        by_value.setdefault(value, {}).setdefault(side, set()).add(link_id)
-        holders[link_id] = Holder(
-            link_id,
-            side,
-            hubspot_id is not None and app_id is not None,
-            apart,
-            (hubspot_id if side == Side.HUBSPOT else app_id) or "",
+    ).select_related("link")
+    for key in rows:
+        link = key.link
+        by_value.setdefault(key.value, set()).add(link.pk)
+        gone = link.hubspot_gone_at is not None or link.app_gone_at is not None
+        # What a merge left behind keeps its place (RECORD_MERGED).
+        survivor = gone and "merged_into" not in link.stage_state
+        holders[link.pk] = Holder(
+            link.pk,
+            key.side,
+            paired=link.paired and not survivor,
+            survivor=survivor,
+            apart=link.keep_apart,
+            remote_id=link.id_on(Side(key.side)) or "",
         )
     if rank:
         earlier = RecordKey.objects.filter(link__in=list(holders), rank__lt=rank)
-        for link_id, at, value in earlier.values_list("link_id", "rank", "value"):
-            holders[link_id].keys.setdefault(at, set()).add(value)
+        for link_id, at, side, value in earlier.values_list(
+            "link_id", "rank", "side", "value"
+        ):
+            holder = holders[link_id]
+            if holder.paired or side == holder.side:
+                holder.keys.setdefault(at, set()).add(value)
     return holders, by_value
 
 
@@ -124,22 +136,72 @@ def _match_values(
     session: Session, rank: int, values: list[str], settled: set[int], moved: Moved
 ) -> None:
     holders, by_value = _holders(session, rank, values)
-    pairs: dict[tuple[int, int], str] = {}
-    clashes: dict[int, set[str]] = {}
-    for value, sides in by_value.items():
-        mine = sides.get(Side.HUBSPOT, set())
-        theirs = sides.get(Side.APP, set())
-        together = {i for i in mine & theirs if holders[i].paired}
-        mine, theirs = mine - together, theirs - together
-        if together:  # a pair that already agrees on the value
-            _clash(clashes, holders, {*mine, *theirs}, {*together, *mine, *theirs})
-        elif len(mine) == 1 and len(theirs) == 1:
-            h, a = holders[min(mine)], holders[min(theirs)]
-            if not _contradict(h, a):
-                pairs[h.link_id, a.link_id] = value
-        elif len(mine) > 1 or len(theirs) > 1:
-            _clash(clashes, holders, {*mine, *theirs}, {*mine, *theirs})
+    pairs: set[tuple[int, int]] = set()
+    clashes: dict[int, set[int]] = {}
+    for value in sorted(by_value):
+        peers = [holders[i] for i in sorted(by_value[value])]
+        rivals = Rivals(peers)
+        for holder in peers:
+            if holder.paired:
+                continue
+            found = rivals.of(holder)
+            partner = found[0] if len(found) == 1 else None
+            if (
+                partner is not None
+                and partner.free
+                and partner.side != holder.side
+                and rivals.of(partner) == [holder]
+            ):
+                pairs.add(_ordered(holder, partner))
+            elif found:
+                clashes.setdefault(holder.link_id, set()).update(
+                    other.link_id for other in found
+                )
     _pair_or_clash(session, holders, pairs, clashes, settled, moved)
+
+
+def _ordered(one: Holder, other: Holder) -> tuple[int, int]:
+    """Two links, the HubSpot record's first."""
+    if one.side == Side.HUBSPOT:
+        return one.link_id, other.link_id
+    return other.link_id, one.link_id
+
+
+class Rivals:
+    """Who, of the records that share a key value, could be the same as another.
+
+    Records that both hold different values of an earlier key are not: two shops of one
+    name and two domains have nothing to do with each other.
+    """
+
+    def __init__(self, peers: Sequence[Holder]) -> None:
+        self._peers = peers
+        self._without: dict[int, list[Holder]] = {}
+        self._with: dict[int, dict[str, list[Holder]]] = {}
+        for rank in {rank for peer in peers for rank in peer.keys}:
+            self._without[rank] = [p for p in peers if rank not in p.keys]
+            by_value = self._with.setdefault(rank, {})
+            for peer in peers:
+                for value in peer.keys.get(rank, ()):
+                    by_value.setdefault(value, []).append(peer)
+
+    def of(self, holder: Holder) -> list[Holder]:
+        """At most MAX_CANDIDATES + 1 of them: more than can be named."""
+        found: dict[int, Holder] = {}
+        for peer in self._possible(holder):
+            if peer is not holder and not _contradict(holder, peer):
+                found[peer.link_id] = peer
+                if len(found) > MAX_CANDIDATES:
+                    break
+        return list(found.values())
+
+    def _possible(self, holder: Holder) -> Iterable[Holder]:
+        if not holder.keys:
+            return self._peers
+        rank = min(holder.keys, key=lambda r: len(self._without[r]))
+        by_value = self._with[rank]
+        same = [by_value[value] for value in sorted(holder.keys[rank])]
+        return chain(self._without[rank], *same)
 
 
 def _contradict(one: Holder, other: Holder) -> bool:
@@ -150,56 +212,47 @@ def _contradict(one: Holder, other: Holder) -> bool:
     )
 
 
-def _clash(
-    clashes: dict[int, set[str]],
-    holders: dict[int, Holder],
-    whose: set[int],
-    among: set[int],
-) -> None:
-    for link_id in whose:
-        if not holders[link_id].paired:
-            names = {
-                f"{holders[i].side}:{holders[i].remote_id}" for i in among - {link_id}
-            }
-            clashes.setdefault(link_id, set()).update(names)
-
-
 def _pair_or_clash(
     session: Session,
     holders: dict[int, Holder],
-    pairs: dict[tuple[int, int], str],
-    clashes: dict[int, set[str]],
+    pairs: set[tuple[int, int]],
+    clashes: dict[int, set[int]],
     settled: set[int],
     moved: Moved,
 ) -> None:
-    uses: dict[int, int] = {}
-    for pair in pairs:
-        for link_id in pair:
-            uses[link_id] = uses.get(link_id, 0) + 1
+    uses = Counter(link_id for pair in pairs for link_id in pair)
     good: list[tuple[int, int]] = []
-    for h, a in pairs:
-        taken = holders[h].paired or holders[a].paired or h in settled or a in settled
-        if taken or uses[h] > 1 or uses[a] > 1 or h in clashes or a in clashes:
-            _clash(clashes, holders, {h, a}, {h, a})
+    for h, a in sorted(pairs):
+        taken = h in settled or a in settled or h in clashes or a in clashes
+        if taken or uses[h] > 1 or uses[a] > 1:
+            clashes.setdefault(h, set()).add(a)
+            clashes.setdefault(a, set()).add(h)
         elif not (holders[h].apart or holders[a].apart):
             good.append((h, a))
+    unclear = {
+        link_id: sorted(f"{holders[i].side}:{holders[i].remote_id}" for i in others)
+        for link_id, others in clashes.items()
+        if not holders[link_id].survivor
+    }
     with transaction.atomic():
-        _mark_ambiguous(session, clashes)
+        _mark_ambiguous(session, unclear)
         join(session, good, moved)
     settled.update(clashes)
     for pair in good:
         settled.update(pair)
 
 
-def _mark_ambiguous(session: Session, clashes: dict[int, set[str]]) -> None:
+def _mark_ambiguous(session: Session, clashes: dict[int, list[str]]) -> None:
     links = list(RecordLink.objects.filter(pk__in=list(clashes)))
     for link in links:
-        names = sorted(clashes[link.pk])
+        names = clashes[link.pk]
+        many = len(names) > MAX_CANDIDATES
         link.candidates = names[:MAX_CANDIDATES]
         link.state = RecordState.FAILING
         link.error_code = Code.MATCH_AMBIGUOUS
         link.error_text = (
-            f"The match key is shared by {len(names) + 1} records: this one and "
+            f"The match key is shared by {'more than ' if many else ''}"
+            f"{min(len(names), MAX_CANDIDATES) + 1} records: this one and "
             f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}."
         )
         link.dirty = True
@@ -215,8 +268,18 @@ def join(session: Session, pairs: Sequence[tuple[int, int]], moved: Moved) -> No
     absorbed = {a: h for h, a in pairs if h in links and a in links}
     if not absorbed:
         return
+    revived = [
+        h
+        for a, h in absorbed.items()
+        if links[h].app_gone_at is not None or links[a].hubspot_gone_at is not None
+    ]
     for a, h in absorbed.items():
         take_in(links[h], links[a])
+    # A survivor's counterpart is gone: what it was known by is nobody's now.
+    RecordKey.objects.filter(
+        Q(link__in=list(absorbed.values()), side=Side.APP)
+        | Q(link__in=list(absorbed), side=Side.HUBSPOT)
+    ).delete()
     keys = list(RecordKey.objects.filter(link__in=list(absorbed)))
     for key in keys:
         key.link_id = absorbed[key.link_id]
@@ -228,6 +291,8 @@ def join(session: Session, pairs: Sequence[tuple[int, int]], moved: Moved) -> No
             setattr(row, f"{field_name}_id", absorbed[old])
         update_rows(rows, [field_name])
     moved(absorbed)
+    for stage in session.stages:
+        stage.revived(revived)
     RecordLink.objects.filter(pk__in=list(absorbed)).delete()
     save_links([links[h] for h in absorbed.values()])
 

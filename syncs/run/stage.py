@@ -109,6 +109,9 @@ class Stage(Protocol):
     def absorbed(self, links: Mapping[int, int]) -> None:
         """Links (keys) became part of other links (values): move what hangs on them."""
 
+    def revived(self, link_ids: Sequence[int]) -> None:
+        """Records whose counterpart was gone are paired with another one now."""
+
     def released(self, link_id: int) -> None:
         """A pair was untied by hand: forget what hung on it."""
 

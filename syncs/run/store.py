@@ -12,6 +12,7 @@ from connections.records import Record, Reference, Side
 from syncs.engine.matching import key_values
 from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import RecordState
+from syncs.run.merges import follow_merges
 from syncs.run.session import PROBLEMS, Session, now
 
 MAX_KEY = 600  # characters of RecordKey.value; longer keys keep their head and length
@@ -120,7 +121,7 @@ def store_page(session: Session, side: Side, records: Sequence[Record]) -> None:
         )
     }
     if side is Side.HUBSPOT:
-        _follow_merges(session, by_id, known)
+        follow_merges(session, by_id, known)
     fresh: list[RecordLink] = []
     moved: list[RecordLink] = []
     same: list[tuple[RecordLink, datetime | None]] = []
@@ -188,30 +189,3 @@ def _store_keys(
     if stale:
         RecordKey.objects.filter(link__in=stale, side=side).delete()
     RecordKey.objects.bulk_create(rows, batch_size=500)
-
-
-def _follow_merges(
-    session: Session,
-    by_id: dict[str, Record],
-    known: dict[str | None, RecordLink],
-) -> None:
-    """Let a link follow its HubSpot record into the one it was merged into.
-
-    The first of the merged records that was paired keeps its app record; a second one's
-    link stays as it is, and planning names it RECORD_MERGED.
-    """
-    old = {alias: r for r in by_id.values() for alias in r.aliases if alias != r.id}
-    if not old:
-        return
-    links = RecordLink.objects.filter(
-        sync=session.sync, hubspot_id__in=list(old)
-    ).order_by(models.F("app_id").asc(nulls_last=True), "pk")
-    for link in links:
-        survivor = old[link.hubspot_id or ""]
-        if survivor.id not in known:
-            known[survivor.id] = link
-        elif link.hubspot_gone_at is None:
-            link.hubspot_gone_at = now()
-            link.stage_state["merged_into"] = survivor.id
-            link.dirty = True
-            save_links([link])

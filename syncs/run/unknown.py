@@ -27,9 +27,10 @@ from syncs.models.choices import (
     ChangeOutcome,
     RecordState,
 )
+from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
-from syncs.run.store import save_links
+from syncs.run.store import references_json, save_links
 from syncs.run.writes import RecordWriter, absorb, close, save_changes
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far a system's clock may be behind ours
@@ -51,18 +52,24 @@ def unfinished(session: Session, outcome: ChangeOutcome) -> list[Change]:
 
 
 def drop_planned(session: Session) -> None:
-    """What was planned and never sent is due again."""
+    """What a run that is over planned and never sent is due again."""
     left = left_behind(session, ChangeOutcome.PLANNED)
+    _give_up(session, left, "The run ended before it was written.")
+
+
+def give_up_planned(session: Session) -> None:
+    """Plan anew what this run itself has planned and not sent."""
+    mine = Change.objects.filter(run=session.run, outcome=ChangeOutcome.PLANNED)
+    _give_up(session, mine, "The set-up changed before it was written.")
+
+
+def _give_up(session: Session, changes: QuerySet[Change], text: str) -> None:
     with transaction.atomic():
-        due = RecordLink.objects.filter(
-            sync=session.sync, pk__in=left.values("link_id")
+        links = RecordLink.objects.filter(
+            sync=session.sync, pk__in=changes.values("link_id")
         )
-        due.update(dirty=True)
-        left.update(
-            outcome=ChangeOutcome.SKIPPED,
-            error_text="The run ended before it was written.",
-            done_at=now(),
-        )
+        links.update(dirty=True)
+        changes.update(outcome=ChangeOutcome.SKIPPED, error_text=text, done_at=now())
 
 
 def resolve_records(session: Session) -> None:
@@ -256,19 +263,33 @@ def _settle(
             "several records, or none that can be told apart, could be it."
         )
     else:
-        other = (
-            RecordLink.objects.filter(sync=session.sync, **{f"{side}_id": record.id})
-            .exclude(pk=link.pk)
-            .first()
-        )
-        if other is not None:
-            absorb(session, session.stages, side, link, other)
-        link.error_code = link.error_text = ""
-        RecordWriter(session).attach(side, change, link, record)
-        close(change, ChangeOutcome.APPLIED)
-        link.dirty = True
-        for stage in session.stages:
-            stage.created(session, [change])
-        session.tally.add("created", side)
+        _found(session, side, change, link, record)
     save_changes([change])
     save_links([link])
+
+
+def _found(
+    session: Session, side: Side, change: Change, link: RecordLink, record: Record
+) -> None:
+    """Pair a link with the record that its create seems to have made."""
+    other = (
+        RecordLink.objects.filter(sync=session.sync, **{f"{side}_id": record.id})
+        .exclude(pk=link.pk)
+        .first()
+    )
+    if other is not None and (other.paired or other.keep_apart):
+        text = f"{record.id} has the same unique value and is paired already."
+        close(change, ChangeOutcome.FAILED, Code.DUPLICATE_KEY, text)
+        link.state, link.dirty = RecordState.FAILING, False
+        link.error_code, link.error_text = Code.DUPLICATE_KEY, text
+        back_off(link)
+        return
+    if other is not None:
+        absorb(session, session.stages, side, link, other)
+    link.error_code = link.error_text = ""
+    RecordWriter(session).attach(side, change, link, record, recovered=True)
+    if side is Side.APP:
+        link.app_references = references_json(record.references.items())
+    close(change, ChangeOutcome.APPLIED)
+    link.dirty = True
+    session.tally.add("created", side)

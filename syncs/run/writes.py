@@ -15,7 +15,7 @@ from django.db import transaction
 
 from connections.catalogue import Code
 from connections.records import Canon, Draft, Outcome, Patch, Record, Side, Want
-from syncs.engine.values import ValueProblem, canonical, same
+from syncs.engine.values import ValueProblem, canonical, is_blank, same
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.match import join
@@ -77,9 +77,13 @@ class RecordWriter:
     def __init__(self, session: Session, stages: Sequence[Stage] = ()) -> None:
         self.session = session
         self.stages = stages or session.stages
-        self._by_name: dict[Side, dict[str, MappedField]] = {
-            side: {m.name_on(side): m for m in session.fields} for side in Side
+        self._by_name: dict[Side, dict[str, list[MappedField]]] = {
+            side: {} for side in Side
         }
+        for side in Side:
+            for mapped in session.fields:
+                same_name = self._by_name[side].setdefault(mapped.name_on(side), [])
+                same_name.append(mapped)
 
     def apply(self) -> None:
         for side in (Side.HUBSPOT, Side.APP):
@@ -164,25 +168,47 @@ class RecordWriter:
         return False
 
     def attach(
-        self, side: Side, change: Change, link: RecordLink, record: Record
+        self,
+        side: Side,
+        change: Change,
+        link: RecordLink,
+        record: Record,
+        *,
+        recovered: bool = False,
     ) -> None:
-        """Pair a link with the record that its create made."""
+        """Pair a link with the record that its create made.
+
+        `recovered`: no answer came, and the record was found later. What it holds now and
+        was not sent may be another's work: a first sync decides about that.
+        """
         setattr(link, f"{side}_id", record.id)
         link.paired_at = now()
         setattr(link, f"{side}_seen", self.session.run.pk)
         self._answered(side, link, dict(change.after), record)
+        self._settled(link)
+        untouched = record.modified_at is not None and (
+            record.modified_at == record.created_at
+        )
         for mapped in self.session.fields:
             here, there = mapped.name_on(side.other), mapped.name_on(side)
             if here in (link.values_on(side.other).get(PROBLEMS) or {}):
                 continue
+            held = link.values_on(side).get(there)
+            sent = change.after.get(there)
+            if recovered and not untouched and not same(held, sent):
+                continue
             given = link.values_on(side.other).get(here)
+            if not mapped.writes(side):
+                # What the new record holds by itself travels as a first sync.
+                if not is_blank(held):
+                    link.dirty = self.session.again = True
+                continue
             if here in change.origin:
                 given = change.origin[here]
                 if given is not None and there not in change.after:
                     continue  # it could not be converted: still a first sync
-            pair = {side: link.values_on(side).get(there), side.other: given}
+            pair = {side: held, side.other: given}
             link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
-        self._settled(link)
 
     def _exists(
         self, side: Side, change: Change, link: RecordLink, outcome: Outcome
@@ -254,18 +280,25 @@ class RecordWriter:
     ) -> None:
         """Move the baselines of the written fields to what the system answered."""
         self._answered(side, link, change.after, record)
-        for name in change.after:
-            mapped = self._by_name[side].get(name)
-            if mapped is None:
-                continue
-            other = mapped.name_on(side.other)
-            pair = {
-                side: link.values_on(side).get(name),
-                side.other: change.origin.get(other),
-            }
-            link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
-        close(change, ChangeOutcome.APPLIED)
         self._settled(link)
+        for name in change.after:
+            for mapped in self._by_name[side].get(name, ()):
+                self._move_baseline(side, change, link, mapped)
+        close(change, ChangeOutcome.APPLIED)
+
+    def _move_baseline(
+        self, side: Side, change: Change, link: RecordLink, mapped: MappedField
+    ) -> None:
+        """A mapping that made the write is settled; one that only reads the field is not."""
+        other = mapped.name_on(side.other)
+        if other not in change.origin or not mapped.writes(side):
+            link.dirty = self.session.again = True
+            return
+        pair = {
+            side: link.values_on(side).get(mapped.name_on(side)),
+            side.other: change.origin.get(other),
+        }
+        link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
 
     # What both share -------------------------------------------------------------------
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.db import transaction
 
+from connections.catalogue import Code, remedy_for
 from syncs.models import ObjectSync, RecordKey, RecordLink
 from syncs.models.choices import RecordState
+from syncs.run.lease import Lease, LeaseBusy
 from syncs.run.match import take_in
 from syncs.run.stage import make_stages
 from syncs.run.store import save_links
@@ -27,12 +32,28 @@ def _find(sync: ObjectSync, **where: str) -> RecordLink:
     return link
 
 
-@transaction.atomic
+@contextmanager
+def _alone(sync: ObjectSync) -> Iterator[None]:
+    """Keep runs away meanwhile: they write back whole rows that they read before."""
+    try:
+        with Lease(sync), transaction.atomic():
+            yield
+    except LeaseBusy as exc:
+        raise PairError(
+            f"{Code.RUN_OPEN}: {sync}: a run is going on. {remedy_for(Code.RUN_OPEN)}"
+        ) from exc
+
+
 def pair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     """Tie two records that were read and are unpaired; the next run is their first sync.
 
-    Raises: PairError.
+    Raises: PairError, also while a run of the sync is going on.
     """
+    with _alone(sync):
+        return _pair(sync, hubspot_id, app_id)
+
+
+def _pair(sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     link = _find(sync, hubspot_id=hubspot_id)
     other = _find(sync, app_id=app_id)
     if link.pk == other.pk:
@@ -52,12 +73,16 @@ def pair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     return link
 
 
-@transaction.atomic
 def unpair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> None:
     """Untie two records; neither is changed, and their keys do not pair them again.
 
-    Raises: PairError.
+    Raises: PairError, also while a run of the sync is going on.
     """
+    with _alone(sync):
+        _unpair(sync, hubspot_id, app_id)
+
+
+def _unpair(sync: ObjectSync, hubspot_id: str, app_id: str) -> None:
     link = RecordLink.objects.filter(
         sync=sync, hubspot_id=hubspot_id, app_id=app_id
     ).first()
