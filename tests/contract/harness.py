@@ -6,7 +6,8 @@ records behind the connector's back, so that what it says is held against what i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -78,6 +79,14 @@ class System(Protocol):
     def remove(self, record_id: str) -> None: ...
 
     def lose_field(self, name: str) -> None: ...
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for what another thread or process is about to do."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "waited for too long"
+        time.sleep(0.01)
 
 
 def rows(count: int, start: int = 0) -> list[Values]:
