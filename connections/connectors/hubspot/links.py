@@ -167,20 +167,28 @@ class Links:
         for batch in batches:
             if stop is None:
                 try:
-                    outcomes |= self._one(path, batch, inputs, doing)
+                    self._one(path, batch, inputs, doing, outcomes)
                     continue
                 except ConnectorError as exc:
                     if not outcomes:
                         raise
                     stop = exc
-            outcomes |= {at: stopped(stop) for at, _ in batch}
+            unsent = [at for at, _ in batch if at not in outcomes]
+            outcomes |= dict.fromkeys(unsent, stopped(stop))
         return placed(outcomes, count)
 
     def _one(
-        self, path: str, batch: Placed, inputs: Inputs, doing: str
-    ) -> dict[int, Outcome]:
-        """One request, split while its answer does not tell whom it refuses."""
-        outcomes: dict[int, Outcome] = {}
+        self,
+        path: str,
+        batch: Placed,
+        inputs: Inputs,
+        doing: str,
+        outcomes: dict[int, Outcome],
+    ) -> None:
+        """One request, split while its answer does not tell whom it refuses.
+
+        What has become of a part stands in `outcomes` even if the next one fails.
+        """
         pending = [batch]
         while pending:
             some = pending.pop()
@@ -202,7 +210,6 @@ class Links:
             if again:
                 middle = (len(again) + 1) // 2
                 pending += [half for half in (again[middle:], again[:middle]) if half]
-        return outcomes
 
     def _refused(
         self,
