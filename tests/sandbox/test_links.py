@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sandbox.calls import NO_LINKS, PLAIN, PRIMARY, Http, pair, specs
+from tests.sandbox.calls import NO_LINKS, PLAIN, PRIMARY, Http, inputs, pair, specs
 
 
 @pytest.fixture
@@ -70,6 +70,28 @@ def test_a_single_read_gives_500_links_at_most(http, world):
     assert http.read_links("contacts", world["ann"], "companies", limit=500).ok()
     refused = http.read_links("contacts", world["ann"], "companies", limit=501)
     assert refused.status == 400
+
+
+def test_a_page_of_a_batch_read_holds_five_hundred_links(api, http, world):
+    people = []
+    for start in range(0, 501, 100):
+        rows = [{"city": str(n)} for n in range(start, min(start + 100, 501))]
+        people += http.batch("contacts", "create", inputs(rows)).ok(201)["results"]
+    ids = [row["id"] for row in people]
+    rows = [pair(one, world["a"], 279) for one in ids]
+    http.link_batch("contacts", "companies", "create", rows).ok(201)
+    found: list[str] = []
+    asked: dict[str, str] | None = {"id": world["a"]}
+    sizes = []
+    while asked is not None:
+        (row,) = api.link_batch("companies", "contacts", "read", [asked]).results
+        sizes.append(len(row["to"]))
+        found += [str(to["toObjectId"]) for to in row["to"]]
+        following = row.get("paging")
+        after = following and following["next"]["after"]
+        asked = {"id": world["a"], "after": after} if after else None
+    assert sizes == [500, 1]
+    assert sorted(found) == sorted(ids)
 
 
 def test_a_batch_read_pages_each_input_by_itself(api, http, control, world):
@@ -180,6 +202,13 @@ def test_a_type_of_the_other_direction_is_refused(http, world):
     (error,) = got.ok(207)["errors"]
     assert error["errors"][0]["code"] == "INVALID_ASSOCIATION_TYPE"
     assert http.types(world["ann"]) == {}
+
+
+def test_the_next_version_answers_a_written_batch_with_200(http, server, world):
+    later = Http(server.hubspot_url, server.token, "2026-09")
+    rows = [pair(world["ann"], world["a"], 279)]
+    assert later.link_batch("contacts", "companies", "create", rows).status == 200
+    assert http.types(world["ann"]) == {world["a"]: {279, 1}}
 
 
 def test_writing_a_type_again_changes_nothing(api, http, world):
