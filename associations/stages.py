@@ -45,8 +45,11 @@ class AssociationStage:
 
     def prepare(self, session: Session) -> None:
         self.pairs = load_pairs(session)
+        # Also of mappings whose target is off now: a change read past is not seen again.
+        fields = AssociationMapping.objects.filter(sync=session.sync)
+        known = session.object_on(Side.APP).reference
         session.references = tuple(
-            sorted({m.field.name for pair in self.pairs for m in pair.mappings})
+            sorted({n for n in fields.values_list("app_field", flat=True) if known(n)})
         )
         self._writer = LinkWriter(session, self.pairs)
 

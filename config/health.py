@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import DatabaseError, connection
+from django.db.models import Max
 from django.utils import timezone
 from django_q.models import OrmQ, Task
+
+from syncs.models import SyncRun
 
 # Schedules run a task every minute. A cluster whose process lives but whose workers are
 # stuck looks fine from outside, so only finished tasks count.
@@ -22,7 +25,10 @@ def problems() -> dict[str, str]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         finished = Task.objects.order_by("-stopped").values_list("stopped", flat=True)
-        last = finished.first()
+        # A worker may be busy with one slice of a run for longer than that.
+        queued = SyncRun.objects.filter(queued_at__isnull=False)
+        at_work = queued.aggregate(last=Max("heartbeat_at"))["last"]
+        last = max(filter(None, (finished.first(), at_work)), default=None)
     except DatabaseError:
         # The driver's text may hold the address and user; the log has it.
         return {"database": "does not answer"}

@@ -6,15 +6,17 @@ import time
 from datetime import timedelta
 
 from django.conf import settings
+from django_q.models import Task
 
 from syncs import services
 from syncs.models import Change, LogEntry, ObjectSync, SyncRun
-from syncs.models.choices import OPEN_STATUSES, Status, Trigger
+from syncs.models.choices import OPEN_STATUSES, ChangeOutcome, Status, Trigger
 from syncs.run.child import close_abandoned
 from syncs.run.session import SliceOver, now
 
 SLICE_S = 200  # well under the queue's time-out
 PRUNED_AT_ONCE = 5000  # rows
+RESULTS_KEPT = timedelta(days=1)  # of tasks; runs have rows of their own
 
 
 def run_sync(run_id: int) -> str:
@@ -72,13 +74,23 @@ def start_due() -> int:
 
 
 def prune() -> int:
-    """Delete a bounded number of old log rows."""
+    """Delete a bounded number of old log rows, and of the queue's own results.
+
+    What was sent and never answered stays: it alone can tell what became of a create.
+    """
     before = now() - timedelta(days=settings.LOG_RETENTION_DAYS)
+    unanswered = Change.objects.filter(outcome=ChangeOutcome.SENT)
+    over = SyncRun.objects.filter(created_at__lt=before, finished_at__isnull=False)
     pruned = 0
     for rows in (
-        Change.objects.filter(created_at__lt=before),
+        Change.objects.filter(created_at__lt=before).exclude(
+            outcome=ChangeOutcome.SENT
+        ),
         LogEntry.objects.filter(at__lt=before),
-        SyncRun.objects.filter(created_at__lt=before, finished_at__isnull=False),
+        over.exclude(pk__in=unanswered.values("run")).exclude(
+            pk__in=unanswered.values("run__parent")
+        ),
+        Task.objects.filter(stopped__lt=now() - RESULTS_KEPT),
     ):
         ids = list(rows.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
         pruned += rows.model.objects.filter(pk__in=ids).delete()[0]

@@ -384,6 +384,7 @@ class LinkWriter:
                 close(change, ChangeOutcome.FAILED, code, outcome.message)
                 refused.append(change)
         with transaction.atomic():
+            self.session.lease.check()  # else another run looks at what was sent
             save_changes([c for c, _ in answered])
             self._keep(done)
             self._keep_failing(refused)

@@ -22,7 +22,6 @@ from connections.records import (
 )
 from syncs.engine.values import ValueProblem, canonical, convert
 
-TIMES = (ValueType.DATETIME, ValueType.DATE)
 LOOSE = (ValueType.TEXT, ValueType.OPTION)  # their values decide, one by one
 NOUN = {Side.HUBSPOT: "property", Side.APP: "field"}
 
@@ -199,7 +198,7 @@ class SyncCheck:
         if name in ("", "none"):
             return
         found = self._field(Side.APP, name, f"{self.spec.path}.app_cursor")
-        if found is not None and found.type not in TIMES:
+        if found is not None and found.type != ValueType.DATETIME:
             self.bad("app_cursor", f"{name} is a {found.type}, not a time of change.")
 
     def _marker(self) -> None:

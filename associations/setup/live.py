@@ -10,7 +10,13 @@ from associations.services import Types
 from associations.setup import kinds
 from associations.setup.checking import Checked, SyncCheck
 from associations.setup.problems import Problems, hint
-from associations.setup.spec import AccountSpec, AppSpec, FileSpec, Secret
+from associations.setup.spec import (
+    AccountSpec,
+    AppSpec,
+    FileSpec,
+    Secret,
+    SyncSpec,
+)
 from connections import services
 from connections.connectors.base import (
     AssociationConnector,
@@ -20,8 +26,8 @@ from connections.connectors.base import (
     ScopeError,
 )
 from connections.models import ConnectedApp, HubSpotAccount
-from connections.records import Schema, Side
-from syncs.models import ObjectSync
+from connections.records import ObjectType, Schema, Side
+from syncs.models import ObjectSync, RecordLink
 
 Owner = HubSpotAccount | ConnectedApp
 
@@ -76,12 +82,29 @@ class LiveCheck:
             )
             self._open[path] = connector
             report = connector.test()
+            self._same_portal(path, owner, report.account[:200])
             owner.identity = report.account[:200]
             self.plan.schemas[path] = connector.discover()
         except ConnectorError as exc:
             refused = isinstance(exc, AuthError | ScopeError)
             at = f"{path}.{secret}" if refused else path
             self.problems.add(at, f"{exc.code}: {exc.message} {exc.remedy}")
+
+    def _same_portal(self, path: str, owner: Owner, now: str) -> None:
+        """Ids are a portal's own: another portal's records are not those paired."""
+        known = "HubSpot portal"
+        if (
+            isinstance(owner, HubSpotAccount)
+            and now != owner.identity
+            and now.startswith(known)
+            and owner.identity.startswith(known)
+            and RecordLink.objects.filter(sync__app__hubspot=owner.pk).exists()
+        ):
+            self.problems.add(
+                f"{path}.token",
+                f"The token is of {now}, and the records paired so far are of "
+                f"{owner.identity}: give the other portal an account of its own.",
+            )
 
     def _app(self, app: AppSpec) -> None:
         account = self._account(app)
@@ -133,8 +156,33 @@ class LiveCheck:
             settled = check.fields()
             if settled is None:
                 continue
+            self._same_objects(sync, row, check.objects)
             types = check.links(named, lambda a, b: self._types(account, a, b))
             self.plan.syncs[sync.path] = Checked(settled, check.objects, types)
+
+    def _same_objects(
+        self, spec: SyncSpec, app: Owner, objects: Mapping[Side, ObjectType]
+    ) -> None:
+        """A sync's pairs are of its two objects: ids of others mean other records."""
+        if app.pk is None:
+            return
+        mine = ObjectSync.objects.filter(app=app.pk)
+        stored = (
+            mine.filter(name=spec.name).first()
+            or mine.filter(name=spec.renamed_from or spec.name).first()
+        )
+        if stored is None or not stored.record_links.exists():
+            return
+        for side, name in (
+            (Side.HUBSPOT, stored.hubspot_object),
+            (Side.APP, stored.app_object),
+        ):
+            if side in objects and name not in (objects[side].name, objects[side].id):
+                self.problems.add(
+                    f"{spec.path}.{side}_object",
+                    f"The sync has paired records of {name}, and its object cannot "
+                    "change: give the new one a sync of another name.",
+                )
 
     def _types(self, account: str, from_object: str, to_object: str) -> Types:
         key = account, from_object, to_object

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -68,6 +68,7 @@ def run_child(
         _end(run, Status.CANCELLED, "", "Cancelled.")
     except ConnectorError as exc:
         _end(run, Status.FAILED, exc.code, exc.message)
+        _next_time(run, getattr(exc, "retry_at", None))
     except DatabaseError as exc:
         logger.exception("Run %s failed", run.pk)
         # Where nothing can be written down, the sweep closes the run.
@@ -285,11 +286,6 @@ def _finish(session: Session) -> None:
     failing += links.get("failing", 0) if isinstance(links, dict) else 0
     run.errors = session.tally.errors
     status = Status.PARTIAL if failing or run.errors else Status.SUCCEEDED
-    if not run.dry_run:
-        sync = session.sync
-        every = sync.every_s
-        sync.due_at = now() + timedelta(seconds=every) if every else None
-        sync.save(update_fields=["due_at"])
     session.count_calls()
     run.counters = session.tally.counters
     _end(run, status)
@@ -312,6 +308,19 @@ def _end(run: SyncRun, status: Status, code: str = "", text: str = "") -> None:
             level="error", code=code, text=f"{redact(text)} {remedy_for(code)}".strip()
         )
     run.save()
+    if code != Code.RUN_OPEN:
+        _next_time(run)
+
+
+def _next_time(run: SyncRun, not_before: datetime | None = None) -> None:
+    """Set when the schedule starts the sync next, however this run ended."""
+    sync = run.sync
+    if sync is None or run.dry_run:
+        return
+    due = now() + timedelta(seconds=sync.every_s) if sync.every_s else None
+    if due is not None and not_before is not None:
+        due = max(due, not_before)
+    ObjectSync.objects.filter(pk=sync.pk).update(due_at=due)
 
 
 def close_abandoned() -> int:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from connections.catalogue import Code
 from connections.records import Canon, Draft, Outcome, Patch, Record, Side, Want
@@ -113,6 +114,7 @@ class RecordWriter:
         self._look_for_missing(side, outcomes)
         made: list[Change] = []
         with transaction.atomic():
+            self.session.lease.check()  # else another run settles what was sent
             for change, outcome in zip(batch, outcomes, strict=True):
                 link = links[change.link_id or 0]
                 if self._created(side, change, link, outcome):
@@ -257,7 +259,10 @@ class RecordWriter:
         )
         self._look_for_missing(side, outcomes)
         done = 0
+        gone: list[RecordLink] = []
+        unsettled = self._unsettled(batch)
         with transaction.atomic():
+            self.session.lease.check()
             for change, outcome in zip(batch, outcomes, strict=True):
                 link = links[change.link_id or 0]
                 change.correlation_id = outcome.correlation_id
@@ -268,12 +273,31 @@ class RecordWriter:
                     # An update is safe to repeat: the next run reads and decides anew.
                     close(change, ChangeOutcome.FAILED, Code.TIMED_OUT, outcome.message)
                     self.session.tally.error(Code.TIMED_OUT, outcome.message)
+                    link.dirty = True
+                elif outcome.code == Code.RECORD_GONE:
+                    close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
+                    gone.append(link)
                 else:
                     self._refused(change, link, outcome)
+            for link_id in unsettled & links.keys():
+                links[link_id].dirty = True
             save_changes(batch)
             save_links(list(links.values()))
+        if gone:
+            reread(self.session, side, gone)
         self.session.tally.add("updated", side, done)
         self._progress(len(batch))
+
+    def _unsettled(self, batch: Sequence[Change]) -> set[int]:
+        """Records whose write to the other side drifted or timed out in this run: that
+        this one went through does not settle them."""
+        rows = Change.objects.filter(
+            run=self.session.run, link__in=[c.link_id for c in batch if c.link_id]
+        ).filter(
+            Q(outcome=ChangeOutcome.DRIFTED)
+            | Q(outcome=ChangeOutcome.FAILED, error_code=Code.TIMED_OUT)
+        )
+        return set(rows.values_list("link_id", flat=True))
 
     def updated(
         self, side: Side, change: Change, link: RecordLink, record: Record | None
@@ -394,6 +418,9 @@ class RecordWriter:
             )
         save_changes(drifted)
         if drifted:
+            RecordLink.objects.filter(
+                pk__in=[c.link_id for c in drifted if c.link_id]
+            ).update(dirty=True)
             self.session.again = True
         return kept
 
