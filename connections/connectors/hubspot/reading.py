@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from connections.connectors.base import TransientError
+from connections.connectors.base import RejectedError, SchemaError, TransientError
 from connections.connectors.dialect import Answer
 from connections.connectors.hubspot.api import Api, Json, chunks, next_after, rows, text
 from connections.connectors.hubspot.errors import context_names, error_of
@@ -32,6 +32,7 @@ SEARCH_PAGE = 200
 BATCH = 100  # ids of one batch read
 MAX_QUERY = 12_000  # characters of a list's `properties`; longer addresses are refused
 MAX_SEARCH_BODY = 3_000  # characters of a search
+ALONE = 25  # ids of a batch that are read one by one though no error names them
 NOT_FOUND = "OBJECT_NOT_FOUND"
 
 
@@ -64,7 +65,7 @@ class Reader:
             answer = self._api.read(
                 f"list {obj.name}", "GET", self._api.paths.objects(obj.id), query=query
             )
-            found = _identified(answer)
+            found = _listed(answer, obj)
             if not fits:
                 found = self._read_again(obj, names, found)
             records = tuple(to_record(obj, row, want.fields) for row in found)
@@ -122,7 +123,7 @@ class Reader:
                     obj, [ID, modified_name(obj.id)], after, until, beyond=last
                 )
             answer = self._search(obj, body)
-            found = _identified(answer)
+            found = _listed(answer, obj)
             if not found:
                 return
             ids = [int(text(row["id"])) for row in found]
@@ -188,16 +189,22 @@ class Reader:
         records: dict[str, Record],
         gone: set[str],
     ) -> None:
-        """Find out what became of ids that a batch read did not show."""
+        """Find out what became of ids that a batch read did not show.
+
+        Those that no error names are few, or the answer lost its end: then some of them
+        are asked for now and the rest another time.
+        """
         answer = self._batch(obj, missing, [ID], archived=True)
         archived = {
             text(row["id"]) for row in _identified(answer) if row.get("archived", True)
         }
         gone |= archived & set(missing)
-        for record_id in missing:
-            if record_id in gone or record_id not in named:
-                continue
-            alone = self._alone(obj, record_id, asked(obj, want))
+        unnamed = [i for i in missing if i not in gone and i not in named]
+        for record_id in [*named - gone, *unnamed[:ALONE]]:
+            try:
+                alone = self._alone(obj, record_id, asked(obj, want))
+            except (RejectedError, SchemaError):
+                continue  # an answer about something else: nothing is concluded
             if alone is None:
                 gone.add(record_id)
             else:
@@ -292,6 +299,16 @@ class Reader:
         return found
 
 
+def _listed(answer: Answer, obj: ObjectType) -> list[Json]:
+    """The records of a list. Raises: TransientError for an answer without one.
+
+    Taken for an empty list, it would say that no record is left.
+    """
+    if not isinstance(answer.body.get("results"), list):
+        raise TransientError(f"HubSpot's answer holds no list of {obj.name}.")
+    return _identified(answer)
+
+
 def _identified(answer: Answer) -> list[Json]:
     """The records of an answer that say which they are."""
     return [row for row in rows(answer.body) if text(row.get("id")).isdigit()]
@@ -354,9 +371,9 @@ def _says_not_found(body: object) -> bool:
     """Whether a 404 is HubSpot's own word about a record, not a proxy's about a path."""
     if not isinstance(body, dict):
         return False
+    envelope = body.get("correlationId") or body.get("status") == "error"
     return body.get("category") == NOT_FOUND or (
-        bool(body.get("correlationId"))
-        and "not found" in text(body.get("message")).lower()
+        bool(envelope) and "not found" in text(body.get("message")).lower()
     )
 
 
