@@ -17,6 +17,7 @@ from connections.connectors.base import ConnectorError, UncertainError
 from connections.connectors.dialect import Answer
 from connections.connectors.hubspot.api import Json, rows, text
 from connections.connectors.hubspot.errors import (
+    MAX_TEXT,
     context_names,
     correlation,
     error_of,
@@ -159,8 +160,8 @@ def _all_share(outcome: Outcome, found: Sequence[Row]) -> bool:
 def read(
     found: Sequence[Row], answer: Answer, named: Named, answered: Answered
 ) -> dict[int, Outcome]:
-    """What a 2xx answer says of each input; one it does not mention is uncertain."""
-    by_name = {name: row.at for row in found for name in row.names}
+    """What a 2xx answer says of each input; one it does not account for is uncertain."""
+    by_name = {n: row.at for row in found for n in row.names | row.exclusive}
     outcomes: dict[int, Outcome] = {}
     found_id = correlation(answer)
     results, errors = rows(answer.body), rows(answer.body, "errors")
@@ -170,17 +171,33 @@ def read(
             ats = {found[0].at}
         for at in ats:
             outcomes[at] = answered(result)
+    nameless: list[Outcome] = []
     for error in errors:
         outcome = outcome_of(error, correlation_id=found_id)
         ats = {by_name[name] for name in error_names(error) if name in by_name}
-        if not ats and len(found) == 1 and not results:
-            ats = {found[0].at}
+        if not ats:
+            nameless.append(outcome)
         for at in ats:
             outcomes.setdefault(at, outcome)
-    for row in found:
-        if row.at not in outcomes:
-            outcomes[row.at] = uncertain(UNMENTIONED, found_id)
-    return outcomes
+    missing = [row.at for row in found if row.at not in outcomes]
+    if len(missing) == len(nameless) > 0:
+        return outcomes | dict.fromkeys(missing, _any_of(nameless))
+    return outcomes | dict.fromkeys(missing, uncertain(UNMENTIONED, found_id))
+
+
+def _any_of(refusals: Sequence[Outcome]) -> Outcome:
+    """One refusal for inputs that as many errors are about, none of which says whose."""
+    if len(refusals) == 1:
+        return refusals[0]
+    codes = {refusal.code for refusal in refusals}
+    told = "; ".join(dict.fromkeys(refusal.message for refusal in refusals))
+    return Outcome(
+        False,
+        code=codes.pop() if len(codes) == 1 else Code.VALUE_INVALID,
+        message=f"HubSpot refused {len(refusals)} records, not saying which for what: "
+        f"{told}"[:MAX_TEXT],
+        correlation_id=refusals[0].correlation_id,
+    )
 
 
 def error_names(error: Json) -> Iterator[Name]:

@@ -57,7 +57,7 @@ class Writer:
             found,
             size=BATCH,
             send=lambda some: self._send(obj, "create", some, Safety.ONCE),
-            named=_trace_of,
+            named=lambda result: _trace_or_values(obj, names, result),
             answered=lambda result: _made(obj, result),
             doing=f"create {obj.name}",
         )
@@ -175,6 +175,14 @@ def _inline(edge: InlineEdge) -> Json:
 def _trace_of(result: Json) -> Iterator[Name]:
     if result.get("objectWriteTraceId"):
         yield "trace", text(result["objectWriteTraceId"])
+
+
+def _trace_or_values(
+    obj: ObjectType, names: Sequence[str], result: Json
+) -> Iterable[Name]:
+    """By the trace id, or else by what no other input of the request holds."""
+    found = list(_trace_of(result))
+    return found or unique_values(obj, result.get("properties") or {}, names)
 
 
 def _trace_or_id(result: Json) -> Iterable[Name]:
