@@ -132,7 +132,7 @@ def test_a_page_that_lost_its_end_does_not_make_a_record_gone(hubspot: HubSpotSy
     ids = hubspot.plant(rows(50))
     hubspot.sandbox.control.set_faults("truncate=7,path=/batch/read")
     fetched = hubspot.connector.fetch(hubspot.obj, ids, hubspot.want)
-    assert len(fetched.records) == 7
+    assert 7 <= len(fetched.records) < 50
     assert fetched.gone == frozenset()
 
 
