@@ -98,7 +98,7 @@ class Links:
         more: dict[str, str | None] = {}
         for row in rows(answer.body):
             record_id = text((row.get("from") or {}).get("id"))
-            if record_id not in asked:
+            if record_id not in asked or not isinstance(row.get("to"), list):
                 continue
             _take(reading.held.setdefault(record_id, {}), rows(row, "to"))
             after = next_after(row)
@@ -106,10 +106,15 @@ class Links:
                 reading.whole.add(record_id)
             elif after != asked[record_id]:
                 more[record_id] = after
+        nameless = 0
         for error in rows(answer.body, "errors"):
             if NO_LINKS in text(error.get("subCategory")):
                 ids = context_names(error, "fromObjectId")
                 reading.whole.update(i for i in ids if i in asked and i not in more)
+                nameless += not ids
+        left = [i for i in asked if i not in reading.whole and i not in more]
+        if nameless == len(left):  # as many as nothing else was said of
+            reading.whole.update(left)
         return more
 
     # Write ------------------------------------------------------------------------------
