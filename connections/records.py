@@ -342,6 +342,7 @@ class Capabilities:
     atomic_batches: bool = False  # one bad row fails the whole batch
     references_on_create: bool = True
     reports_deletions: bool = False
+    tells_field_times: bool = False  # `changed_at` exists
     reference_mode: str = "delta"  # delta | replace
     targets_must_exist: bool = True
     carries_labels: bool = False

@@ -389,6 +389,7 @@ class LinkWriter:
             self._keep(done)
             self._keep_failing(refused)
             update_rows(held, ["app_references", "app_modified_at"])
+            self._dirty([c for c in refused if c.error_code == Code.TIMED_OUT])
         self.touched |= {c.link_id for c in done if c.link_id}
         self.session.advance(
             "writing links", self.session.run.progress_done + len(answered)

@@ -211,6 +211,14 @@ class Connector(Protocol):
     def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
         """Read records by id, in as few calls as `Capabilities.fetch_batch` allows."""
 
+    def changed_at(
+        self, obj: ObjectType, ids: Sequence[str], names: Sequence[str]
+    ) -> Mapping[str, Mapping[str, datetime]]:
+        """When fields of records last changed, where `Capabilities.tells_field_times`.
+
+        Returns: aware UTC by record id and field name; what is not known is absent.
+        """
+
     def lookup(
         self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want
     ) -> Mapping[str, Record] | None:

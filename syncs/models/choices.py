@@ -83,6 +83,9 @@ class ChangeKind(models.TextChoices):
     RELABEL = "relabel", "Relabel"
 
 
+RECORD_KINDS = (ChangeKind.CREATE, ChangeKind.UPDATE)
+
+
 class ChangeOutcome(models.TextChoices):
     PLANNED = "planned", "Planned"
     HELD = "held", "Held"

@@ -23,7 +23,7 @@ from syncs.run.match import match
 from syncs.run.plan import plan
 from syncs.run.pull import pull
 from syncs.run.renew import renew
-from syncs.run.session import Session, SliceOver, now, open_session
+from syncs.run.session import Cancelled, Session, SliceOver, now, open_session
 from syncs.run.stage import make_stages
 from syncs.run.unknown import drop_planned, give_up_planned
 
@@ -32,10 +32,6 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[SyncRun], None]
 PASSES = 3  # plan and write again at most so often for what moved meanwhile
 WAIT_STEP_S = 0.5
-
-
-class Cancelled(Exception):
-    """Somebody asked the run to stop."""
 
 
 def run_child(

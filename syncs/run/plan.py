@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from syncs.models import Change, RecordLink
-from syncs.models.choices import RecordState
+from syncs.models.choices import RECORD_KINDS, RecordState
 from syncs.run.session import Session, now
 from syncs.run.stage import Chunk, Note, Stage
 from syncs.run.store import save_links
@@ -134,7 +134,8 @@ def _cut(chunk: Chunk, budget: int) -> int:
 def _keep(chunk: Chunk) -> None:
     """Write a chunk's plan and where its records stand, in one transaction."""
     dry = chunk.session.run.dry_run
-    changing = {change.link_id for change in chunk.changes}
+    # Links that are written besides leave the record itself as it is.
+    changing = {c.link_id for c in chunk.changes if c.kind in RECORD_KINDS}
     saved: list[RecordLink] = []
     for link in chunk.links:
         if link.pk not in chunk.due and link.pk not in chunk.touched:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from connections.catalogue import Code
 from connections.records import Canon, Side
 from syncs.engine.fields import Baseline, Decision, decide
-from syncs.engine.values import ValueProblem, convert, is_blank
+from syncs.engine.values import ValueProblem, convert, is_blank, same
 from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import ChangeKind, RecordState
-from syncs.run.session import PROBLEMS, MappedField, Session
+from syncs.run.session import PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Chunk, Note
+
+FieldTimes = dict[tuple[Side, str], Mapping[str, datetime]]  # by side and record id
 
 
 def show(link: RecordLink) -> str:
@@ -48,6 +51,7 @@ class RecordPlanner:
                 for side in Side
             )
         ]
+        self._times: FieldTimes = {}
         self._keyed = set(
             RecordKey.objects.filter(link__in=list(chunk.due)).values_list(
                 "link_id", flat=True
@@ -55,9 +59,42 @@ class RecordPlanner:
         )
 
     def plan(self) -> None:
-        for link in self.chunk.links:
-            if link.pk in self.chunk.due:
-                self._plan(link)
+        due = [link for link in self.chunk.links if link.pk in self.chunk.due]
+        self._times = self._field_times(due)
+        for link in due:
+            self._plan(link)
+
+    def _field_times(self, due: list[RecordLink]) -> FieldTimes:
+        """When fields changed that the rule `latest` decides about, where a side tells.
+
+        A record's own time moves with every other field of it, and with our writes.
+        """
+        asked: dict[str, dict[str, set[str]]] = {side: {} for side in Side}
+        fields = [m for m in self.fields if m.rule.conflict == "latest"]
+        telling = [
+            side
+            for side in Side
+            if self.session.connector(side).capabilities.tells_field_times
+        ]
+        for link in due if fields and telling else ():
+            if not link.paired or link.hubspot_gone_at or link.app_gone_at:
+                continue
+            for mapped in fields:
+                if self._unreadable(link, mapped):
+                    continue
+                if self._decide(link, mapped).rule.endswith("latest"):
+                    for side in telling:
+                        ids = asked[side].setdefault(mapped.name_on(side), set())
+                        ids.add(link.id_on(side) or "")
+        found: FieldTimes = {}
+        for side in telling:
+            ids = {i for some in asked[side].values() for i in some}
+            if ids:
+                answer = self.session.connector(side).changed_at(
+                    self.session.object_on(side), sorted(ids), sorted(asked[side])
+                )
+                found |= {(side, i): times for i, times in answer.items()}
+        return found
 
     def _plan(self, link: RecordLink) -> None:
         if link.state == RecordState.UNCERTAIN:
@@ -112,7 +149,10 @@ class RecordPlanner:
                 failed.append(problem)
                 continue
             decision = self._decide(link, mapped)
-            if decision.verdict == "write" and decision.side is not None:
+            refused = self._refused(link, mapped, decision)
+            if refused:
+                failed.append(refused)
+            elif decision.verdict == "write" and decision.side is not None:
                 writes[decision.side].append((mapped, decision))
             elif decision.verdict == "failed":
                 failed.append(
@@ -129,6 +169,26 @@ class RecordPlanner:
         else:
             self._note(link, RecordState.IN_SYNC)
 
+    def _refused(
+        self, link: RecordLink, mapped: MappedField, decision: Decision
+    ) -> tuple[str, str, str] | None:
+        """Why a side would not take this value, if it said so before."""
+        side = decision.side
+        if decision.verdict != "write" or side is None:
+            return None
+        return self._known_refusal(link, side, mapped.name_on(side), decision.value)
+
+    def _known_refusal(
+        self, link: RecordLink, side: Side, name: str, value: object
+    ) -> tuple[str, str, str] | None:
+        """A refused value waits for its back-off, and the rest of the record goes."""
+        if link.retry_at is not None and link.retry_at <= now():
+            return None
+        held = link.stage_state.get(REFUSED, {}).get(side, {}).get(name)
+        if held is None or not same(held[0], value):
+            return None
+        return held[1], held[2], name
+
     def _decide(self, link: RecordLink, mapped: MappedField) -> Decision:
         stored = link.baseline.get(mapped.key)
         return decide(
@@ -136,9 +196,16 @@ class RecordPlanner:
             link.app_values.get(mapped.name_on(Side.APP)),
             Baseline(*stored) if stored is not None else None,
             mapped.rule,
-            hubspot_at=link.hubspot_modified_at,
-            app_at=link.app_modified_at,
+            hubspot_at=self._changed_at(link, mapped, Side.HUBSPOT),
+            app_at=self._changed_at(link, mapped, Side.APP),
         )
+
+    def _changed_at(
+        self, link: RecordLink, mapped: MappedField, side: Side
+    ) -> datetime | None:
+        times = self._times.get((side, link.id_on(side) or ""), {})
+        modified: datetime | None = getattr(link, f"{side}_modified_at")
+        return times.get(mapped.name_on(side), modified)
 
     def _adopt(self, link: RecordLink, mapped: MappedField) -> None:
         now = [
@@ -268,15 +335,22 @@ class RecordPlanner:
             origin[mapped.name_on(here)] = value
             if is_blank(value):
                 continue
+            name = mapped.name_on(there)
             try:
-                values[mapped.name_on(there)] = convert(
+                wanted = convert(
                     value,
                     mapped.field_on(here),
                     mapped.field_on(there),
                     options=mapped.options_towards(there),
                 )
             except ValueProblem as exc:
-                failed.append((exc.code, exc.message, mapped.name_on(there)))
+                failed.append((exc.code, exc.message, name))
+                continue
+            refusal = self._known_refusal(link, there, name, wanted)
+            if refusal:
+                failed.append(refusal)
+            else:
+                values[name] = wanted
         return values, origin, failed
 
     def _required(self, side: Side, values: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from connections.connectors.base import SchemaError
 from connections.records import Page, Side
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
-from syncs.run.session import Session, now
+from syncs.run.session import Session, SliceOver, now
 from syncs.run.store import save_links, store_page
 
 CURSORS = {Side.HUBSPOT: "hubspot_cursor", Side.APP: "app_cursor_at"}
@@ -39,9 +39,10 @@ def pull(session: Session) -> None:
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="pull") as pool:
         futures = [pool.submit(_pull_side, session, side, full[side]) for side in Side]
         errors = [future.exception() for future in futures]
-    for error in errors:
-        if error is not None:
-            raise error
+    # A side that has used its time has not failed; one that failed decides.
+    failed = [error for error in errors if error is not None]
+    for error in sorted(failed, key=lambda e: isinstance(e, SliceOver)):
+        raise error
     _note_done(session, whole)
     session.advance("reading")
 
@@ -118,6 +119,8 @@ def _read_all(session: Session, side: Side) -> None:
         }
         keep = page.cursor is not None and session.run.limit is None
         _keep_page(session, side, page, place if keep else None)
+        if keep:
+            session.breathe()
     _bury_missing(session, side, since_run=place["run"])
     _set_cursor(session, side, min((t for t in (latest, started) if t), default=None))
 
@@ -178,12 +181,25 @@ def _read_changed(session: Session, side: Side) -> None:
         read_at = read_at or page.read_at
         newest = max(newest, _latest(newest, page) or newest)
         _keep_page(session, side, page, None)
+        _give_up_if_endless(session, side)
     overlap = timedelta(seconds=connector.capabilities.overlap_s)
     window = {"after": cursor - overlap, "until": cursor}
     if connector.count_changed(obj, want, **window) != _known(session, side, **window):
         for page in connector.changed(obj, want, **window):
             _keep_page(session, side, page, None)
     _set_cursor(session, side, min(newest, max(read_at or newest, cursor)))
+
+
+def _give_up_if_endless(session: Session, side: Side) -> None:
+    """A read of changes starts over each time; one that outlasts its slice would never
+    end. A complete read goes on from page to page."""
+    if not session.over_time:
+        return
+    with transaction.atomic():
+        sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
+        setattr(sync, CURSORS[side], None)
+        sync.save(update_fields=[CURSORS[side]])
+    raise SliceOver
 
 
 def _let_search_settle(session: Session) -> None:

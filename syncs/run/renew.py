@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from syncs.models import RecordLink
-from syncs.run.session import Session
+from syncs.run.session import REFUSED, Session
 from syncs.run.store import update_rows
 
 LINKS_AT_ONCE = 1000
@@ -25,10 +25,15 @@ def renew(session: Session) -> None:
         if not rows:
             break
         last = rows[-1].pk
-        stale = [row for row in rows if row.baseline.keys() - known]
+        stale = [
+            row
+            for row in rows
+            if row.baseline.keys() - known or REFUSED in row.stage_state
+        ]
         for row in stale:
             row.baseline = {k: v for k, v in row.baseline.items() if k in known}
-        update_rows(stale, ["baseline"])
+            row.stage_state.pop(REFUSED, None)
+        update_rows(stale, ["baseline", "stage_state"])
         session.lease.check()
     mine.filter(dirty=False).update(dirty=True)
     mine.filter(retry_at__isnull=False).update(retry_at=None)

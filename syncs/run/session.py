@@ -34,6 +34,7 @@ from syncs.run.tally import Tally
 if TYPE_CHECKING:
     from syncs.run.stage import Stage
 
+REFUSED = "refused"  # in a link's stage_state: {side: {field: [value, code, text]}}
 PROBLEMS = "!"  # in a link's stored values: {field: [code, message]} of unreadable ones
 
 
@@ -91,6 +92,10 @@ def match_keys(sync: ObjectSync) -> tuple[Key, ...]:
 
 class SliceOver(Exception):
     """The task has used its time: another goes on from here."""
+
+
+class Cancelled(Exception):
+    """Somebody asked the run to stop."""
 
 
 @dataclass
@@ -151,8 +156,22 @@ class Session:
         )
         if self.progress is not None:
             self.progress(run)
-        if self.deadline is not None and time.monotonic() > self.deadline:
+        if self.over_time:
             raise SliceOver
+
+    def breathe(self) -> None:
+        """Stop between two pages of a long read, once they are committed.
+
+        Raises: Cancelled, SliceOver.
+        """
+        if self.cancelled:
+            raise Cancelled
+        if self.over_time:
+            raise SliceOver
+
+    @property
+    def over_time(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
 
     def count_calls(self) -> None:
         self.tally.counters["api_calls"] = {

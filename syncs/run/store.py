@@ -13,7 +13,7 @@ from syncs.engine.matching import key_values
 from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.merges import follow_merges
-from syncs.run.session import PROBLEMS, Session, now
+from syncs.run.session import PROBLEMS, REFUSED, Session, now
 
 MAX_KEY = 600  # characters of RecordKey.value; longer keys keep their head and length
 
@@ -107,6 +107,7 @@ def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
     setattr(link, f"{side}_gone_at", None)
     if moved:
         link.dirty = True
+        link.stage_state.pop(REFUSED, None)  # worth another try
     return moved
 
 

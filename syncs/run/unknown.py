@@ -23,6 +23,7 @@ from syncs.engine.values import ValueProblem, canonical, is_blank, same
 from syncs.models import Change, RecordLink
 from syncs.models.choices import (
     OPEN_STATUSES,
+    RECORD_KINDS,
     ChangeKind,
     ChangeOutcome,
     RecordState,
@@ -34,7 +35,6 @@ from syncs.run.store import references_json, save_links
 from syncs.run.writes import RecordWriter, absorb, close, save_changes
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far a system's clock may be behind ours
-RECORD_KINDS = (ChangeKind.CREATE, ChangeKind.UPDATE)
 
 
 def left_behind(session: Session, outcome: ChangeOutcome) -> QuerySet[Change]:

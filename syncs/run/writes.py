@@ -22,7 +22,7 @@ from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.match import join
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
-from syncs.run.session import PROBLEMS, MappedField, Session, now
+from syncs.run.session import PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Stage
 from syncs.run.store import save_links, update_rows
 
@@ -376,6 +376,13 @@ class RecordWriter:
         link.error_code, link.error_text = outcome.code, outcome.message
         link.error_field = outcome.field
         link.dirty = False
+        if outcome.field in change.after and len(change.after) > 1:
+            # One value is at fault: the rest is planned again without it.
+            refused = link.stage_state.setdefault(REFUSED, {}).setdefault(side, {})
+            value = change.after[outcome.field]
+            refused[outcome.field] = [value, outcome.code, outcome.message]
+            link.dirty = self.session.again = True
+            return
         back_off(link)
         self.session.tally.error(outcome.code, f"{change.record}: {outcome.message}")
 

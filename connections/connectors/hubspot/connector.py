@@ -14,6 +14,7 @@ from connections.connectors.base import (
     ScopeError,
 )
 from connections.connectors.http import Door
+from connections.connectors.hubspot import history
 from connections.connectors.hubspot.api import Api, text
 from connections.connectors.hubspot.dialect import HubSpotDialect
 from connections.connectors.hubspot.links import Links
@@ -58,6 +59,7 @@ class HubSpotConnector:
         changes=True,
         search_lag_s=5.0,
         overlap_s=600.0,
+        tells_field_times=True,
         carries_labels=True,
     )
 
@@ -136,6 +138,11 @@ class HubSpotConnector:
 
     def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
         return self._reader.fetch(obj, ids, want)
+
+    def changed_at(
+        self, obj: ObjectType, ids: Sequence[str], names: Sequence[str]
+    ) -> Mapping[str, Mapping[str, datetime]]:
+        return history.changed_at(self._api, obj, ids, names)
 
     def lookup(
         self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want

@@ -277,6 +277,12 @@ class PostgresConnector:
         """Read rows by id; absent ones are gone, unless row-level security applies."""
         return self._reader(obj, want).fetch(ids)
 
+    def changed_at(
+        self, obj: ObjectType, ids: Sequence[str], names: Sequence[str]
+    ) -> Mapping[str, Mapping[str, datetime]]:
+        """Nothing: a row has one time of change at most."""
+        return {}
+
     def lookup(
         self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want
     ) -> Mapping[str, Record] | None:

@@ -13,6 +13,7 @@ from connections.sandbox.hubspot.account import Call, Reply
 from connections.sandbox.hubspot.errors import ApiError, invalid
 from connections.sandbox.hubspot.kinds import CONTACTS, Kind
 from connections.sandbox.hubspot.objects import (
+    MAX_HISTORY,
     archive_one,
     create_one,
     properties_of,
@@ -46,14 +47,16 @@ def read(call: Call, kind: Kind) -> Reply:
     asked = call.json.get("properties") or []
     archived = call.flag("archived")
     results, missing = [], []
-    words = [item["id"] for item in call.inputs(MOST, _named)]
+    history = call.json.get("propertiesWithHistory") or []
+    most = MAX_HISTORY if history else MOST
+    words = [item["id"] for item in call.inputs(most, _named)]
     for word in dict.fromkeys(map(str, words)):
         record_id = records.id_of(kind, word, call.json.get("idProperty"))
         try:
             if record_id is None:
                 raise _missing(kind, [word])
             found = records.find(kind, record_id, archived=archived)
-            results.append(render(call, found, asked))
+            results.append(render(call, found, asked, history))
         except ApiError:
             missing.append(word)
     errors = [_missing(kind, missing).entry()] if missing else []

@@ -5,6 +5,7 @@ Source: https://developers.hubspot.com/docs/api-reference/latest/crm/using-objec
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from connections.sandbox.hubspot.account import Call, Reply
@@ -15,6 +16,7 @@ from connections.sandbox.hubspot.records import COLUMNS, Record, shown
 
 Json = dict[str, Any]
 MAX_PAGE = 100
+MAX_HISTORY = 50  # records, where an answer carries the history of properties
 INLINE_LINKS = 100  # links per type that a list or read carries
 
 
@@ -28,10 +30,20 @@ def names_asked(call: Call, kind: Kind, asked: list[str]) -> list[str]:
     return [*names, "hs_object_id", kind.created, kind.modified]
 
 
-def render(call: Call, record: Record, asked: list[str]) -> Json:
-    """Return a record with the asked properties."""
+def render(
+    call: Call, record: Record, asked: list[str], history: Sequence[str] = ()
+) -> Json:
+    """Return a record with the asked properties, and the history of some."""
     names = names_asked(call, record.kind, asked)
-    return shown(record, names, call.account.roll_ups(record, names))
+    body = shown(record, names, call.account.roll_ups(record, names))
+    if history:
+        known = call.account.catalogue.properties(record.kind)
+        body["propertiesWithHistory"] = {
+            name: call.account.records.history(record, name)
+            for name in history
+            if name in known
+        }
+    return body
 
 
 def written(call: Call, record: Record, properties: Json) -> Json:
@@ -44,7 +56,8 @@ def written(call: Call, record: Record, properties: Json) -> Json:
 def read_list(call: Call, kind: Kind) -> Reply:
     """GET …/{T}."""
     call.need(kind, "read")
-    limit = call.number("limit", 10, MAX_PAGE) or 10
+    history = call.listed("propertiesWithHistory")
+    limit = call.number("limit", 10, MAX_HISTORY if history else MAX_PAGE) or 10
     after = call.number("after", 0, 2**62)
     archived = call.flag("archived")
     rows = call.account.store.all(
@@ -91,7 +104,8 @@ def one(call: Call, kind: Kind, word: str, id_property: str | None) -> Record:
 
 
 def _full(call: Call, record: Record) -> Json:
-    body = render(call, record, call.listed("properties"))
+    history = call.listed("propertiesWithHistory")
+    body = render(call, record, call.listed("properties"), history)
     linked = {}
     for word in call.listed("associations"):
         other = call.account.catalogue.kind(word)

@@ -128,11 +128,43 @@ class Records:
         after |= changed
         if after == record.values and not self._switches["equal_write_moves_date"]:
             return record
-        record.values = after
+        before, record.values = record.values, after
         self._release(record)
         self._claim(record)
         self.touch(record)
+        self._remember(record, before)
         return record
+
+    def _remember(self, record: Record, before: Mapping[str, str]) -> None:
+        """Keep what changed; a property that never did has its creation's value."""
+        at = (record.kind.type_id, record.id)
+        for name in {*before, *record.values}:
+            old, new = before.get(name, ""), record.values.get(name, "")
+            if old != new:
+                self._store.run(
+                    "INSERT OR IGNORE INTO history VALUES (?, ?, ?, ?, ?)",
+                    *(*at, name, record.created, old),
+                )
+                self._store.run(
+                    "REPLACE INTO history VALUES (?, ?, ?, ?, ?)",
+                    *(*at, name, record.updated, new),
+                )
+
+    def history(self, record: Record, name: str) -> list[Json]:
+        """Return a property's values, the newest first."""
+        rows = self._store.all(
+            "SELECT value, at FROM history WHERE kind = ? AND id = ? AND name = ? "
+            "ORDER BY at DESC",
+            record.kind.type_id,
+            record.id,
+            name,
+        )
+        if not rows and name in record.values:
+            rows = [(record.values[name], record.created)]
+        return [
+            {"value": value, "timestamp": iso(at), "sourceType": "INTEGRATION"}
+            for value, at in rows
+        ]
 
     def touch(self, record: Record) -> None:
         """Store a record with a new modified date, later than its last."""

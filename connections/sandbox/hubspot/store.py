@@ -20,6 +20,9 @@ CREATE TABLE IF NOT EXISTS record (
   updated INTEGER NOT NULL, archived INTEGER, PRIMARY KEY (kind, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS record_archived
   ON record (kind, id) WHERE archived IS NOT NULL;
+CREATE TABLE IF NOT EXISTS history (
+  kind TEXT, id INTEGER, name TEXT, at INTEGER, value TEXT,
+  PRIMARY KEY (kind, id, name, at)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS unique_value (
   kind TEXT, name TEXT, value TEXT, id INTEGER NOT NULL,
   PRIMARY KEY (kind, name, value)) WITHOUT ROWID;
@@ -53,6 +56,7 @@ CREATE TABLE IF NOT EXISTS write_log (
 """
 TABLES = (
     "record",
+    "history",
     "unique_value",
     "merged",
     "blocked",
