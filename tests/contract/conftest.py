@@ -73,21 +73,30 @@ def probes(_probes_dsn: str) -> Iterator[PostgresSystem]:
     system.connector.close()
 
 
+@pytest.fixture(scope="session")
+def _scratch_dsn(postgres: Databases) -> str:
+    return postgres.dsn("scratch")
+
+
 @pytest.fixture
-def own_probes(pg_dsn: str) -> Iterator[PostgresSystem]:
-    """A table `probes` in a database of the test's own."""
-    system = PostgresSystem(pg_dsn)
-    system.run(PROBES)
+def database(_scratch_dsn: str) -> Iterator[PostgresSystem]:
+    """A database without any table; making a new one for each test would be slow."""
+    system = PostgresSystem(_scratch_dsn)
+    for (schema,) in system.run(
+        "SELECT quote_ident(nspname) FROM pg_namespace "
+        "WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+    ):
+        system.run(f"DROP SCHEMA {schema} CASCADE")
+    system.run("CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO PUBLIC")
     yield system
     system.connector.close()
 
 
 @pytest.fixture
-def database(pg_dsn: str) -> Iterator[PostgresSystem]:
-    """A database without any table."""
-    system = PostgresSystem(pg_dsn)
-    yield system
-    system.connector.close()
+def own_probes(database: PostgresSystem) -> PostgresSystem:
+    """A table `probes` that the test may change."""
+    database.run(PROBES)
+    return database
 
 
 @pytest.fixture(params=["hubspot", "postgres"])
