@@ -96,7 +96,9 @@ class Writer:
             groups.setdefault(left_out, []).append(item)
         for items in groups.values():
             columns = sorted({name for item in items for name in item.cells})
-            self._split(items, partial(self._insert, columns), outcomes)
+            # Rows of nothing but defaults cannot share a statement.
+            for some in [items] if columns else [[item] for item in items]:
+                self._split(some, partial(self._insert, columns), outcomes)
         return [outcomes[i] for i in range(len(drafts))]
 
     def _drafted(self, index: int, draft: Draft, resolved: Resolved) -> Item:
@@ -115,7 +117,7 @@ class Writer:
     ) -> Sequence[Row | None]:
         """One statement; its rows come back in the order they went in."""
         if not columns:
-            return [row for _ in items for row in self._db.write(self._defaults())]
+            return self._placed(items, self._db.write(self._defaults()))
         given = [self._table.columns[name] for name in columns]
         statement = sql.SQL(
             "INSERT INTO {} AS t ({}) SELECT {} FROM {} WITH ORDINALITY AS v({}, ord) "
