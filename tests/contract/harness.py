@@ -57,8 +57,12 @@ class System(Protocol):
     page: int
     changed_page: int
     bad: Mapping[str, tuple[Values, Code]]
-    connector: Connector
-    context: Context
+
+    @property
+    def connector(self) -> Connector: ...
+
+    @property
+    def context(self) -> Context: ...
 
     @property
     def obj(self) -> ObjectType: ...
