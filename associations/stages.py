@@ -44,13 +44,14 @@ class AssociationStage:
         return found
 
     def prepare(self, session: Session) -> None:
-        self.pairs = load_pairs(session)
         # Also of mappings whose target is off now: a change read past is not seen again.
-        fields = AssociationMapping.objects.filter(sync=session.sync)
+        rows = AssociationMapping.objects.filter(sync=session.sync)
+        names = set(rows.values_list("app_field", flat=True))
+        if any(session.object_on(Side.APP).reference(name) is None for name in names):
+            session.refresh(Side.APP)  # it may be there again
         known = session.object_on(Side.APP).reference
-        session.references = tuple(
-            sorted({n for n in fields.values_list("app_field", flat=True) if known(n)})
-        )
+        session.references = tuple(sorted(n for n in names if known(n)))
+        self.pairs = load_pairs(session)
         self._writer = LinkWriter(session, self.pairs)
 
     @property

@@ -59,6 +59,10 @@ def _expand(
                 f"The environment variable {name} is not set; set it and try again.",
             )
             return ""
+        if not environ[name] and match.group() == tree:
+            problems.add(
+                path, f"The environment variable {name} is empty; set it and try again."
+            )
         return environ[name]
 
     return FromEnvironment.of(_VARIABLE.sub(fill, tree), tree)

@@ -43,6 +43,7 @@ from connections.connectors.peers import AddressRefused, PublicOnly
 from connections.redaction import MASK, redact
 
 CONNECT_TIMEOUT_S = 10.0
+UNLESS_ALLOWED = "(unless CROSSLINK_ALLOW_PRIVATE_HOSTS is on)"
 MAX_ANSWER_BYTES = 50_000_000
 READ_BYTES = 65_536  # at a time
 MAX_WAIT_S = 120.0  # of all pauses of one call together
@@ -183,7 +184,8 @@ class Door:
             scheme == "http" and self._context.allow_private_hosts
         ):
             raise SetupError(
-                f"The address {redact(self._base)} must begin with https://.",
+                f"The address {redact(self._base)} must begin with https:// "
+                f"{UNLESS_ALLOWED}.",
                 code=Code.UNAVAILABLE,
             )
 
@@ -227,7 +229,8 @@ class Door:
                 return response.status_code, response.headers, content
         except AddressRefused as exc:
             raise SetupError(
-                f"{exc}; only public addresses are allowed.", code=Code.UNAVAILABLE
+                f"{exc}; only public addresses are allowed {UNLESS_ALLOWED}.",
+                code=Code.UNAVAILABLE,
             ) from exc
         except requests.RequestException as exc:
             failure = classify(exc)

@@ -261,6 +261,10 @@ class Session:
         known = self.missing.pop(side, set())
         gone = {name for name in self.names(side) if now.field(name) is None}
         self.missing[side] = gone
+        if side is Side.APP:
+            lost = {n for n in self.references if now.reference(n) is None}
+            self.references = tuple(n for n in self.references if n not in lost)
+            gone = gone | lost
         for name in sorted(gone - known):
             text = (
                 f"{owner.name}: {now.name} has no field {name} any more; "

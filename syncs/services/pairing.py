@@ -8,36 +8,58 @@ from contextlib import contextmanager
 from django.db import transaction
 
 from connections.catalogue import Code, remedy_for
-from syncs.models import ObjectSync, RecordKey, RecordLink
+from connections.records import Side
+from syncs.models import ObjectSync, RecordKey, RecordLink, SyncRun
 from syncs.models.choices import RecordState
 from syncs.run.lease import Lease, LeaseBusy
 from syncs.run.match import take_in
+from syncs.run.session import open_session
 from syncs.run.stage import make_stages
-from syncs.run.store import save_links
+from syncs.run.store import save_links, store_page
 
 
 class PairError(Exception):
     """The two records cannot be paired or unpaired as asked; nothing was changed."""
 
 
-def _find(sync: ObjectSync, **where: str) -> RecordLink:
-    link = RecordLink.objects.filter(sync=sync, **where).first()
-    if link is None:
-        ((column, value),) = where.items()
-        side = "HubSpot" if column == "hubspot_id" else sync.app.name
-        raise PairError(
-            f"{sync}: no record {value} was read from {side}. Run the sync first, "
-            "and give the record's id, not its name."
-        )
-    return link
+def _find(sync: ObjectSync, side: Side, record_id: str) -> RecordLink | None:
+    return RecordLink.objects.filter(sync=sync, **{f"{side}_id": record_id}).first()
+
+
+def _read_missing(sync: ObjectSync, lease: Lease, ids: dict[Side, str]) -> None:
+    """Read the records that no run has read yet.
+
+    Raises: PairError for one that is not there; ConnectorError.
+    """
+    unread = {side: i for side, i in ids.items() if _find(sync, side, i) is None}
+    if not unread:
+        return
+    session = open_session(SyncRun(pk=0, sync=sync), lease)  # never saved
+    try:
+        session.stages = make_stages()
+        for stage in session.stages:
+            stage.prepare(session)
+        for side, record_id in unread.items():
+            obj, want = session.object_on(side), session.want(side)
+            fetched = session.connector(side).fetch(obj, [record_id], want)
+            if record_id not in fetched.records:
+                name = "HubSpot" if side is Side.HUBSPOT else sync.app.name
+                raise PairError(
+                    f"{sync}: there is no {obj.name} {record_id} in {name}. Give the "
+                    "record's id, not its name."
+                )
+            with transaction.atomic():
+                store_page(session, side, list(fetched.records.values()))
+    finally:
+        session.close()
 
 
 @contextmanager
-def _alone(sync: ObjectSync) -> Iterator[None]:
+def _alone(sync: ObjectSync) -> Iterator[Lease]:
     """Keep runs away meanwhile: they write back whole rows that they read before."""
     try:
-        with Lease(sync), transaction.atomic():
-            yield
+        with Lease(sync) as lease:
+            yield lease
     except LeaseBusy as exc:
         raise PairError(
             f"{Code.RUN_OPEN}: {sync}: a run is going on. {remedy_for(Code.RUN_OPEN)}"
@@ -45,17 +67,22 @@ def _alone(sync: ObjectSync) -> Iterator[None]:
 
 
 def pair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
-    """Tie two records that were read and are unpaired; the next run is their first sync.
+    """Tie two unpaired records; the next run is their first sync.
 
-    Raises: PairError, also while a run of the sync is going on.
+    Raises: PairError, also while a run of the sync is going on; ConnectorError where a
+    record that no run has read yet cannot be read.
     """
-    with _alone(sync):
-        return _pair(sync, hubspot_id, app_id)
+    with _alone(sync) as lease:
+        _read_missing(sync, lease, {Side.HUBSPOT: hubspot_id, Side.APP: app_id})
+        with transaction.atomic():
+            return _pair(sync, hubspot_id, app_id)
 
 
 def _pair(sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
-    link = _find(sync, hubspot_id=hubspot_id)
-    other = _find(sync, app_id=app_id)
+    link = _find(sync, Side.HUBSPOT, hubspot_id)
+    other = _find(sync, Side.APP, app_id)
+    assert link is not None, "it was read a moment ago"
+    assert other is not None, "it was read a moment ago"
     if link.pk == other.pk:
         raise PairError(f"{hubspot_id} and {app_id} are paired already.")
     for one in (link, other):
@@ -78,7 +105,7 @@ def unpair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> None:
 
     Raises: PairError, also while a run of the sync is going on.
     """
-    with _alone(sync):
+    with _alone(sync), transaction.atomic():
         _unpair(sync, hubspot_id, app_id)
 
 

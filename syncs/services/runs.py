@@ -111,7 +111,7 @@ def start(
 def plan_run(run_id: int) -> tuple[SyncRun, list[SyncRun]]:
     """The dry run whose plan may be applied, and which of its children.
 
-    Args: run_id, a run's id (all its children) or a child's (that one).
+    Args: run_id, a run's id (all its children that were not applied yet) or a child's.
     Raises: RunError when it is none, is not done, was applied, or the set-up changed.
     """
     found = SyncRun.objects.filter(pk=run_id).select_related("parent", "sync").first()
@@ -126,11 +126,10 @@ def plan_run(run_id: int) -> tuple[SyncRun, list[SyncRun]]:
         raise RunError(
             Code.CHANGED_SINCE_PLAN, f"Run {run_id} is not a finished dry run."
         )
+    children = [child for child in children if not child.applied_by.exists()]
+    if not children:
+        raise RunError(Code.CHANGED_SINCE_PLAN, f"Run {run_id} was applied already.")
     for child in children:
-        if child.applied_by.exists():
-            raise RunError(
-                Code.CHANGED_SINCE_PLAN, f"Run {child.pk} was applied already."
-            )
         if child.sync is None or child.sync.revision != child.revision:
             raise RunError(
                 Code.CHANGED_SINCE_PLAN,
