@@ -56,21 +56,24 @@ def from_json(data: dict[str, Any]) -> ObjectType:
     return ObjectType(**{**data, "fields": fields, "references": references})
 
 
+def save_object(owner: Owner, obj: ObjectType) -> RemoteObject:
+    """Replace what was known of one object type."""
+    row, _ = RemoteObject.objects.update_or_create(
+        **_owned(owner),
+        object_id=obj.id,
+        defaults={
+            "name": obj.name,
+            "label": obj.label,
+            "definition": to_json(obj),
+        },
+    )
+    return row
+
+
 @transaction.atomic
 def save_schema(owner: Owner, schema: Schema) -> None:
     """Replace what was known of a system's object types with what it has now."""
-    kept = []
-    for obj in schema.objects:
-        row, _ = RemoteObject.objects.update_or_create(
-            **_owned(owner),
-            object_id=obj.id,
-            defaults={
-                "name": obj.name,
-                "label": obj.label,
-                "definition": to_json(obj),
-            },
-        )
-        kept.append(row.pk)
+    kept = [save_object(owner, obj).pk for obj in schema.objects]
     RemoteObject.objects.filter(**_owned(owner)).exclude(pk__in=kept).delete()
 
 

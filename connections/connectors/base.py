@@ -185,6 +185,9 @@ class Connector(Protocol):
     def discover(self) -> Schema:
         """Read object types, fields and references."""
 
+    def describe(self, obj: ObjectType) -> ObjectType | None:
+        """Read one object type again, in as few calls as that takes; None if it is gone."""
+
     def pages(
         self, obj: ObjectType, want: Want, cursor: str | None = None
     ) -> Iterator[Page]:

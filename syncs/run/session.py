@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from threading import Lock
@@ -123,6 +123,9 @@ class Session:
     # Both reading threads write whole rows of the same record links: one at a time.
     storing: Lock = field(default_factory=Lock)
     _checked: set[Side] = field(default_factory=set)
+    _shown: dict[Side, set[str]] = field(
+        default_factory=lambda: {s: set() for s in Side}
+    )
 
     def connector(self, side: Side) -> Connector:
         return self.hubspot if side is Side.HUBSPOT else self.app
@@ -241,22 +244,29 @@ class Session:
             values[PROBLEMS] = problems
         return values
 
+    def seen(self, side: Side, records: Iterable[Record]) -> None:
+        """Note which fields answers hold: those exist, whatever a record leaves out."""
+        for record in records:
+            self._shown[side] |= record.values.keys()
+
     def _gone(self, side: Side, name: str) -> bool:
+        if name in self._shown[side]:
+            return False
         if side not in self._checked:
             self._checked.add(side)
             self.refresh(side)
         return self.object_on(side).field(name) is None
 
     def refresh(self, side: Side) -> None:
-        """Discover a side again; fields that have gone are left out from here on."""
-        found = self.connector(side).discover()
+        """Look at a side's object type again; fields that have gone are left out from
+        here on."""
         owner = self.sync.app.hubspot if side is Side.HUBSPOT else self.sync.app
-        schemas.save_schema(owner, found)
-        now = found.object(self.object_on(side).id)
+        now = self.connector(side).describe(self.object_on(side))
         if now is None:
             raise SchemaError(
                 f"{owner.name} no longer has {self.object_on(side).name}."
             )
+        schemas.save_object(owner, now)
         self.objects[side] = now
         known = self.missing.pop(side, set())
         gone = {name for name in self.names(side) if now.field(name) is None}

@@ -114,6 +114,7 @@ def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
 def store_page(session: Session, side: Side, records: Sequence[Record]) -> None:
     """Take a page into the record links; the caller's transaction holds its cursor too."""
     by_id = {record.id: record for record in records}  # the last answer wins
+    session.seen(side, records)
     column = f"{side}_id"
     known = {
         link.id_on(side): link

@@ -109,6 +109,9 @@ class HubSpotConnector:
     def discover(self) -> Schema:
         return self._schema.discover()
 
+    def describe(self, obj: ObjectType) -> ObjectType | None:
+        return self._schema.describe(obj)
+
     def association_types(
         self, from_object: str, to_object: str
     ) -> tuple[AssociationTypeInfo, ...]:

@@ -127,6 +127,18 @@ class SchemaReader:
             raise refusal or SetupError("HubSpot shows no object type to this token.")
         return Schema(tuple(found))
 
+    def describe(self, obj: ObjectType) -> ObjectType | None:
+        """Read an object type's properties again; None where HubSpot has it no more."""
+        kind = next((s for s in _STANDARD if s.id == obj.id), None)
+        required = tuple(f.name for f in obj.fields if f.required)
+        kind = kind or _Standard(
+            obj.id, obj.name, obj.label, obj.display_field, required
+        )
+        try:
+            return self._object(kind, obj.custom, {})
+        except (RejectedError, SchemaError):
+            return None
+
     def _custom(self) -> list[tuple[_Standard, bool]]:
         try:
             answer = self._api.read(

@@ -180,6 +180,9 @@ class PostgresConnector:
             offered &= set(self._chosen)
         return schema_of(tables, offered)
 
+    def describe(self, obj: ObjectType) -> ObjectType | None:
+        return self.discover().object(obj.id)
+
     def _catalogue(self, tables: list[str] | None) -> dict[str, Table]:
         rows = self._db.read(CATALOGUE, {"schema": self._schema, "tables": tables})
         return {row[0]: table_of(self._schema, row) for row in rows}
