@@ -14,7 +14,8 @@ garbage                 an answer that is not JSON, with status 200
 
 `path=TEXT` (part of the path), `method=POST`, `nth=3` (only the third matching call),
 `times=2` (at most so many calls; with `nth` that many from there on, by default one),
-`when=before|after` (before or after the effect; default before).
+`when=before|after` (before or after the effect; default before), `retry_after=5` (with a
+status: that header).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from dataclasses import dataclass
 from typing import Self
 
 KINDS = ("status", "drop", "timeout", "truncate", "garbage")
-NUMERIC = {"status", "timeout", "truncate", "nth", "times"}
+NUMERIC = {"status", "timeout", "truncate", "nth", "times", "retry_after"}
+OPTIONS = ("path", "method", "nth", "times", "when", "retry_after")
 DEFAULTS: dict[str, float] = {"timeout": 60.0, "truncate": 0}
 
 
@@ -44,6 +46,7 @@ class Fault:
     nth: int = 0
     times: int = 0
     when: str = "before"
+    retry_after: int = 0
     spec: str = ""
     seen: int = 0
     fired: int = 0
@@ -71,8 +74,8 @@ class Fault:
 
     def _option(self, part: str) -> None:
         key, _, text = part.partition("=")
-        if key not in ("path", "method", "nth", "times", "when") or not text:
-            raise BadFault(f"{part!r}: use path, method, nth, times or when")
+        if key not in OPTIONS or not text:
+            raise BadFault(f"{part!r}: use {', '.join(OPTIONS)}")
         if key == "when" and text not in ("before", "after"):
             raise BadFault(f"when={text}: before or after")
         setattr(self, key, int(_number(key, text)) if key in NUMERIC else text)

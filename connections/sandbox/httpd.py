@@ -101,7 +101,10 @@ class Gate:
             "category": "INVALID_AUTHENTICATION" if fault.amount == 401 else "FAULT",
             "correlationId": "00000000-0000-0000-0000-000000000000",
         }
-        return Answer.json(int(fault.amount), body, answer.headers)
+        headers = dict(answer.headers)
+        if fault.retry_after:
+            headers["Retry-After"] = str(fault.retry_after)
+        return Answer.json(int(fault.amount), body, headers)
 
 
 def _truncated(answer: Answer, most: int) -> Answer:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,11 @@ from tests.test_sandbox_command import free_port, sandbox
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for path in (tmp_path, *tmp_path.parents):
-        if path.owner() == "root" and str(path).startswith("/tmp/"):
-            path.chmod(0o755)  # PostgreSQL's own user must get in
-    return tmp_path
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user gets into; pytest's are its owner's alone."""
+    with tempfile.TemporaryDirectory(prefix="crosslink-sandbox-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def lever(http: Http, name: str, body: object = None) -> None:
@@ -41,6 +43,15 @@ def test_a_status_is_answered_instead_of_the_effect(http, spec):
     assert got.body["status"] == "error"
     set_faults(http)
     assert http.page("contacts").results == []
+
+
+def test_a_status_may_say_when_to_come_back(http):
+    """As an account does that moves between data-hosting regions."""
+    set_faults(http, "477,retry_after=60")
+    got = http.page("contacts")
+    assert (got.status, got.headers["Retry-After"]) == (477, "60")
+    set_faults(http, "477")
+    assert "Retry-After" not in http.page("contacts").headers
 
 
 def test_a_status_after_the_effect_hides_that_it_was_done(http):
