@@ -62,6 +62,7 @@ class Control:
             "association_per_10s": budgets.limits.association_per_10s,
             "search_per_second": budgets.limits.search_per_second,
             "daily": budgets.limits.daily,
+            "association_daily": budgets.limits.association_daily,
             "windows": budgets.report(),
         }
 
@@ -112,7 +113,8 @@ class Control:
 
     def set_limits(self, *, enforced: bool | None = None, **most: int) -> None:
         """Change limits: `general_per_10s`, `association_per_10s`,
-        `search_per_second`, `daily`; or whether they are enforced."""
+        `search_per_second`, `daily`, `association_daily`; or whether they are
+        enforced."""
         for account in self.hubspot.accounts.values():
             if enforced is not None:
                 account.budgets.enforced = enforced

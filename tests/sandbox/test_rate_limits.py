@@ -49,6 +49,7 @@ def test_the_limits_are_hubspot_s_own_unless_told_otherwise(control):
     assert limits["association_per_10s"] == 150
     assert limits["search_per_second"] == 5
     assert limits["daily"] == 625_000
+    assert limits["association_daily"] == 500_000
 
 
 def test_headers_tell_what_is_left_of_ten_seconds_and_of_the_day(http, control):
@@ -170,6 +171,16 @@ def test_the_day_s_limit_is_the_account_s_and_ends_at_midnight(http, other, cont
     assert page(http).status == 429
     at(control, NOON + 43_200)
     assert page(http).status == 200
+
+
+def test_association_calls_have_a_limit_of_the_day_too(http, control):
+    control.set_limits(enforced=True, association_daily=2)
+    at(control, NOON)
+    assert spend(linked, http, 2) == [207, 207, 429]
+    assert linked(http).body["policyName"] == "DAILY"
+    assert page(http).status == 200
+    at(control, NOON + 43_200)
+    assert linked(http).status == 207
 
 
 def test_calls_that_are_not_enforced_are_counted_all_the_same(http, control):

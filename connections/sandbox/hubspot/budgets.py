@@ -27,6 +27,7 @@ class Limits:
     association_per_10s: int = 150
     search_per_second: int = 5
     daily: int = 625_000
+    association_daily: int = 500_000
 
 
 class Window:
@@ -79,7 +80,7 @@ class Budgets:
         """Forget every request."""
         self._windows: dict[tuple[str, str], Window] = {}
         self._day = self._today()
-        self._spent_today = 0
+        self._spent_today = self._linked_today = 0
 
     def _today(self) -> int:
         return int(self._clock.now() // DAY_S)  # accounts here live in UTC
@@ -97,7 +98,7 @@ class Budgets:
         now = self._clock.now()
         with self._lock:
             if self._today() != self._day:
-                self._day, self._spent_today = self._today(), 0
+                self._day, self._spent_today, self._linked_today = self._today(), 0, 0
             buckets = [bucket]
             if bucket == "association" and inside:
                 buckets.append("general")
@@ -108,6 +109,7 @@ class Budgets:
             refusal = self._refusal(windows, now) if self.enforced else None
             if refusal is None:
                 self._spent_today += 1
+                self._linked_today += bucket == "association"
                 for window in windows.values():
                     window.add(now)
             return Verdict(refusal, self._headers(bucket, windows[bucket], now))
@@ -121,7 +123,10 @@ class Budgets:
         }[bucket]
 
     def _refusal(self, windows: dict[str, Window], now: float) -> Json | None:
-        if self._spent_today >= self.limits.daily:
+        linked = "association" in windows
+        if self._spent_today >= self.limits.daily or (
+            linked and self._linked_today >= self.limits.association_daily
+        ):
             return _body("DAILY", "You have reached your daily limit.")
         for bucket, window in windows.items():
             if window.held(now) >= self.most(bucket):
