@@ -110,6 +110,16 @@ def _cap(call: Call, kind: Kind, other: Kind, item: Json) -> LinkType:
     return found
 
 
+def _highest(call: Call, kind: Kind, other: Kind, link_type: LinkType) -> int:
+    """A limit is under the plan's, and a label's not over that of its objects."""
+    highest = min(MOST_LINKS, int(call.account.switches.number("technical_cap")))
+    if link_type.plain:
+        return highest
+    plain = call.account.types.plain(kind, other)
+    most = call.account.caps.most((kind.type_id, other.type_id), plain.key)
+    return highest if most is None else min(highest, most)
+
+
 def _cap_shown(call: Call, body: Json) -> Json:
     ends, key = body["ends"], (body["key"][0], body["key"][1])
     kinds = [call.account.catalogue.kind(end) for end in ends]
@@ -148,8 +158,9 @@ def write_caps(call: Call, kind: Kind, other: Kind) -> Reply:
         try:
             link_type = _cap(call, kind, other, item)
             most = int(item.get("maxToObjectIds") or 0)
-            if not 1 <= most <= MOST_LINKS:
-                raise invalid(f"maxToObjectIds: 1 to {MOST_LINKS}")
+            highest = _highest(call, kind, other, link_type)
+            if not 1 <= most <= highest:
+                raise invalid(f"maxToObjectIds: 1 to {highest}")
             call.account.caps.configure(ends, link_type.key, most)
             body = {"ends": list(ends), "key": list(link_type.key), "max": most}
             results.append(_cap_shown(call, body))
