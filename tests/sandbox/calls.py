@@ -164,6 +164,11 @@ class Http:
         path = self._pair("definitions", "configurations", kind, other, "batch", act)
         return self.post(path, {"inputs": list(inputs)})
 
+    def high_usage(self, user_id: int) -> Reply:
+        return self.post(
+            f"/crm/associations/{self.version}/usage/high-usage-report/{user_id}"
+        )
+
     # Definitions
 
     def _properties(self, kind: str, *rest: str) -> str:

@@ -153,6 +153,9 @@ class Official:
         body = {"inputs": list(inputs)}
         return _batch(api, CAP_BATCHES[act], (kind, other), body)
 
+    def high_usage(self, user_id: int) -> Reply:
+        return _call(self._v4.report_api, "request", user_id)
+
     # Definitions
 
     def properties(self, kind: str, **query: Any) -> Reply:

@@ -144,6 +144,30 @@ def test_a_limit_is_one_to_ten_thousand(http, most):
     assert http.caps("contacts", "companies").results == []
 
 
+def test_a_label_s_limit_is_not_over_that_of_its_objects(http):
+    def cap(type_id: int, most: int) -> int:
+        row = {"category": HUBSPOT, "typeId": type_id, "maxToObjectIds": most}
+        status: int = http.caps_batch("contacts", "companies", "create", [row]).status
+        return status
+
+    assert cap(931, 5) == 201  # no limit on the objects yet
+    assert cap(279, 4) == 201
+    assert [cap(931, most) for most in (4, 5)] == [201, 207]
+
+
+def test_a_label_s_limit_counts_its_own_links_only(http):
+    row = {"category": HUBSPOT, "typeId": 931, "maxToObjectIds": 1}
+    http.caps_batch("contacts", "companies", "create", [row]).ok(201)
+    ann = http.make("contacts", email="ann@x.example")
+    a, b, c = (http.make("companies", name=n) for n in "abc")
+    http.link(ann, a, 279)
+    http.link(ann, b, 279, 931)
+    refused = pair(ann, c, 279, 931)
+    got = http.link_batch("contacts", "companies", "create", [refused])
+    assert got.status == 207
+    assert set(http.types(ann)) == {a, b}
+
+
 def test_records_at_and_near_a_limit_are_reported(http):
     row = {"category": HUBSPOT, "typeId": 279, "maxToObjectIds": 5}
     http.caps_batch("contacts", "companies", "create", [row]).ok(201)
@@ -158,3 +182,28 @@ def test_records_at_and_near_a_limit_are_reported(http):
     assert [str(r["objectId"]) for r in got["atLimitFromRecordSamples"]] == people[:1]
     (near,) = got["nearLimitFromRecordSamples"]
     assert (str(near["objectId"]), near["usage"]) == (people[1], 4)
+
+
+def test_a_report_of_high_usage_goes_to_a_user(api):
+    (one, _) = api.owners().results
+    told = api.high_usage(one["userId"]).ok()
+    assert str(told["userId"]) == str(one["userId"])
+    assert told["userEmail"] == one["email"]
+    assert api.high_usage(1).status == 404
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["records", "custom-object-types", "calculated-properties"],
+)
+def test_a_quota_tells_limit_and_usage(http, name):
+    got = http.get(f"/crm/limits/2026-03/{name}").ok()
+    assert 0 <= got["usage"] <= got["limit"]
+    assert got["percentage"] == pytest.approx(100 * got["usage"] / got["limit"], 0.01)
+
+
+@pytest.mark.parametrize("name", ["custom-properties", "pipelines"])
+def test_a_quota_by_object_tells_limit_and_usage(http, name):
+    rows = http.get(f"/crm/limits/2026-03/{name}").ok()["byObjectType"]
+    assert rows
+    assert all(0 < row["usage"] <= row["limit"] for row in rows)

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from connections.sandbox.clock import iso
 from connections.sandbox.hubspot.account import Call, Reply
-from connections.sandbox.hubspot.errors import invalid
-from connections.sandbox.hubspot.kinds import Kind
+from connections.sandbox.hubspot.errors import invalid, not_found
+from connections.sandbox.hubspot.kinds import DEALS, TICKETS, Kind
 from connections.sandbox.hubspot.link_types import LABELS_PER_PAIR
 
 Json = dict[str, Any]
 NEAR = 0.8
 SAMPLES = 10
 PROPERTIES, RECORDS, CUSTOM_TYPES = 1_000, 15_000_000, 10
+PIPELINES, CALCULATED = 50, 25
 
 
 def _used(limit: int, usage: int) -> Json:
@@ -77,6 +79,16 @@ def records(call: Call, kind: Kind, other: Kind) -> Reply:
     )
 
 
+def high_usage(call: Call, name: str) -> Reply:
+    """POST …/associations/{v}/usage/high-usage-report/{userId}: mails a file."""
+    for row in call.account.store.documents("owner").values():
+        if str(row["userId"]) == name:
+            told = {"userId": row["userId"], "userEmail": row["email"]}
+            now = iso(call.account.clock.now_ms())
+            return Reply(200, told | {"enqueueTime": now})
+    raise not_found(f"No user {name}")
+
+
 def records_from(call: Call) -> Reply:
     """GET …/limits/{v}/associations/records/from."""
     rows = call.account.store.all("SELECT DISTINCT kind FROM degree")
@@ -100,6 +112,23 @@ def records_used(call: Call) -> Reply:
 def custom_types(call: Call) -> Reply:
     """GET …/limits/{v}/custom-object-types."""
     return Reply(200, _used(CUSTOM_TYPES, len(call.account.catalogue.schemas())))
+
+
+def pipelines(call: Call) -> Reply:
+    """GET …/limits/{v}/pipelines: one for deals, one for tickets."""
+    used = [{"objectTypeId": kind, **_used(PIPELINES, 1)} for kind in (DEALS, TICKETS)]
+    return Reply(200, {"byObjectType": used})
+
+
+def calculated_properties(call: Call) -> Reply:
+    """GET …/limits/{v}/calculated-properties."""
+    catalogue = call.account.catalogue
+    usage = sum(
+        body["calculated"] and not _standard(body)
+        for kind in set(catalogue.kinds().values())
+        for body in catalogue.properties(kind).values()
+    )
+    return Reply(200, _used(CALCULATED, usage))
 
 
 def custom_properties(call: Call) -> Reply:
