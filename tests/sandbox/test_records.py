@@ -108,6 +108,21 @@ def test_a_list_carries_links_by_type_name_once_per_type(api):
     ]
 
 
+def test_a_list_carries_a_hundred_links_of_a_record_and_says_that_there_are_more(http):
+    far = http.make("companies", name="A")
+    ids = [*people(http, 100), http.make("contacts")]
+    for one in ids[:100]:
+        http.put_default("contacts", one, "companies", far).ok()
+    query = {"properties": ["name"], "associations": ["contacts"]}
+    links = http.read("companies", far, **query).ok()["associations"]["contacts"]
+    assert {row["id"] for row in links["results"]} == set(ids[:100])
+    assert "paging" not in links
+    http.put_default("contacts", ids[100], "companies", far).ok()
+    links = http.read("companies", far, **query).ok()["associations"]["contacts"]
+    assert len({row["id"] for row in links["results"]}) == 100
+    assert links["paging"]["next"]["after"]
+
+
 def test_object_types_go_by_name_or_by_id(http):
     made = http.make("contacts", email="ann@x.example")
     for word in ("contacts", "contact", "0-1"):

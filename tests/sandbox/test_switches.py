@@ -230,6 +230,7 @@ def archived_read(s: Scene) -> object:
     s.http.archive("contacts", s.ids["ann"])
     got = s.http.read("contacts", s.ids["ann"])
     assert s.http.read("contacts", s.ids["ann"], archived=True).status == 200
+    assert s.http.update("contacts", s.ids["ann"], {"city": "Oslo"}).status == 404
     return got.status, got.body.get("archived")
 
 
