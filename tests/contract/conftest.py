@@ -7,9 +7,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from connections.connectors.hubspot import HubSpotConnector
 from connections.sandbox.hubspot.switches import TABLE
 from connections.sandbox.server import SandboxServer
-from tests.contract.harness import PROBES, HubSpotSystem, PostgresSystem, System
+from tests.contract.harness import Naps, System, new_context
+from tests.contract.hubspot_system import HubSpotSystem
+from tests.contract.linkable import Linkable
+from tests.contract.postgres_system import PROBES, PostgresSystem
 from tests.contract.scripted import Scripted
 from tests.contract.way import Way
 from tests.plugins_postgres import Databases
@@ -41,10 +45,27 @@ def sandbox(_sandbox: SandboxServer) -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def way() -> Iterator[Way]:
+def way(script: Scripted) -> Way:
     """A door to a server that says what the test scripts."""
-    with Scripted() as script:
-        yield Way(script)
+    return Way(script)
+
+
+@pytest.fixture
+def script() -> Iterator[Scripted]:
+    """A server that says what the test scripts."""
+    with Scripted() as server:
+        yield server
+
+
+@pytest.fixture
+def connector(script: Scripted) -> Iterator[HubSpotConnector]:
+    """A HubSpot connector whose every answer the test scripts."""
+    found = HubSpotConnector(
+        {"base_url": script.url}, {"token": "t" * 20}, new_context()
+    )
+    found._door._sleep = Naps()
+    yield found
+    found.close()
 
 
 @pytest.fixture
@@ -115,3 +136,9 @@ def own_system(request: pytest.FixtureRequest) -> System:
         "own_probes" if request.param == "postgres" else request.param
     )
     return found
+
+
+@pytest.fixture
+def linkable(hubspot: HubSpotSystem) -> Linkable:
+    """Contacts and companies of the sandbox."""
+    return Linkable(hubspot)

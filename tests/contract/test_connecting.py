@@ -21,13 +21,9 @@ from connections.connectors.base import (
 from connections.connectors.postgres import PostgresConnector
 from connections.connectors.registry import KINDS, build
 from connections.records import Patch, Want
-from tests.contract.harness import (
-    HubSpotSystem,
-    PostgresSystem,
-    System,
-    drafts,
-    new_context,
-)
+from tests.contract.harness import System, drafts, new_context
+from tests.contract.hubspot_system import HubSpotSystem
+from tests.contract.postgres_system import PostgresSystem
 from tests.plugins_postgres import Databases
 
 pytestmark = pytest.mark.contract

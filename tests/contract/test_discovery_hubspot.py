@@ -14,7 +14,8 @@ from connections.records import (
     ValueType,
     Want,
 )
-from tests.contract.harness import COLOURS, TAGS, HubSpotSystem, drafts
+from tests.contract.harness import COLOURS, TAGS, drafts
+from tests.contract.hubspot_system import HubSpotSystem
 
 pytestmark = pytest.mark.contract
 

@@ -7,7 +7,8 @@ import pytest
 from connections.catalogue import Code
 from connections.connectors.base import SchemaError
 from connections.records import Draft, Patch, Reference, ValueType, Want
-from tests.contract.harness import PostgresSystem, drafts
+from tests.contract.harness import drafts
+from tests.contract.postgres_system import PostgresSystem
 
 pytestmark = pytest.mark.contract
 

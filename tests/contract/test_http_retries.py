@@ -7,11 +7,7 @@ import socket
 import pytest
 
 from connections.catalogue import Code
-from connections.connectors.base import (
-    LimitError,
-    TransientError,
-    UncertainError,
-)
+from connections.connectors.base import LimitError, TransientError, UncertainError
 from connections.connectors.http import Safety
 from tests.contract.scripted import Said, hang_up, silent
 from tests.contract.way import OK, Way

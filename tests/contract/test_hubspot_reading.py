@@ -8,7 +8,8 @@ import pytest
 
 from connections.records import Want
 from connections.sandbox.hubspot import search
-from tests.contract.harness import LONG_AGO, HubSpotSystem, rows
+from tests.contract.harness import LONG_AGO, rows
+from tests.contract.hubspot_system import HubSpotSystem
 
 pytestmark = pytest.mark.contract
 T = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -7,7 +7,8 @@ import pytest
 from connections.catalogue import Code
 from connections.connectors.base import LimitError, TransientError
 from connections.records import AssociationType, Draft, InlineEdge, Outcome, Patch
-from tests.contract.harness import HubSpotSystem, drafts, new_context, rows, until
+from tests.contract.harness import drafts, new_context, rows, until
+from tests.contract.hubspot_system import HubSpotSystem
 
 pytestmark = pytest.mark.contract
 PLAIN = AssociationType("HUBSPOT_DEFINED", 279)
@@ -226,9 +227,9 @@ def test_a_create_that_times_out_is_uncertain_and_sent_once(
     control.set_faults(f"timeout=0.6,path=batch/create,when={when}")
     outcomes = create(hubspot, drafts(rows(2)))
     assert [o.uncertain for o in outcomes] == [True, True]
-    assert len(hubspot.titles()) == (2 if when == "after" else 0)
     until(lambda: bool(control.calls()))
     assert len(control.calls()) == 1
+    assert len(hubspot.titles()) == (2 if when == "after" else 0)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

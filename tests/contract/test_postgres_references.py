@@ -6,7 +6,7 @@ import pytest
 
 from connections.catalogue import Code
 from connections.records import Draft, ObjectType, Outcome, Patch, Reference, Want
-from tests.contract.harness import PostgresSystem
+from tests.contract.postgres_system import PostgresSystem
 
 pytestmark = pytest.mark.contract
 TABLES = """
@@ -122,14 +122,13 @@ def test_a_half_empty_composite_key_is_no_link(
         ("boss_id", "404"),
     ],
 )
-@pytest.mark.parametrize("place", [0, 2, 4])
 def test_a_reference_to_nobody_fails_its_row_alone(
     database: PostgresSystem,
     people: ObjectType,
     name: str,
     target: str,
-    place: int,
 ):
+    place = 2
     bad = {name: to(target)}
     drafts = [
         Draft(

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from connections.records import Page, Want
-from tests.contract.harness import LONG_AGO, HubSpotSystem, System, rows
+from tests.contract.harness import LONG_AGO, System, rows
+from tests.contract.hubspot_system import HubSpotSystem
 
 pytestmark = pytest.mark.contract
 T = datetime(2026, 1, 31, 12, tzinfo=UTC)

@@ -13,7 +13,9 @@ from connections.connectors.http import Door, Safety
 from connections.connectors.hubspot import HubSpotConnector
 from connections.connectors.postgres import PostgresConnector
 from connections.records import ObjectType, Want
-from tests.contract.harness import HubSpotSystem, PostgresSystem, drafts, new_context
+from tests.contract.harness import drafts, new_context
+from tests.contract.hubspot_system import HubSpotSystem
+from tests.contract.postgres_system import PostgresSystem
 from tests.contract.scripted import Said, hang_up
 from tests.contract.way import TOKEN, Way
 

@@ -6,7 +6,8 @@ import pytest
 
 from connections.catalogue import Code
 from connections.records import Canon, Patch
-from tests.contract.harness import HubSpotSystem, System, Values, drafts, read_values
+from tests.contract.harness import System, Values, drafts, read_values
+from tests.contract.hubspot_system import HubSpotSystem
 
 pytestmark = pytest.mark.contract
 
@@ -106,6 +107,8 @@ def test_all_types_at_once_are_kept_apart(system: System):
         ("flag", "perhaps"),
         ("day", "2026-13-01"),
         ("day", "31.01.2026"),
+        ("day", "99999999-01-01"),
+        ("moment", "99999999-01-01T00:00:00.000Z"),
         ("moment", "yesterday noon"),
         ("moment", "2026-01-31T25:00:00.000Z"),
     ],

@@ -10,8 +10,6 @@ from connections.catalogue import Code
 from connections.connectors.base import Context
 from connections.records import Outcome, Patch
 from tests.contract.harness import (
-    HubSpotSystem,
-    PostgresSystem,
     System,
     Values,
     drafts,
@@ -19,6 +17,8 @@ from tests.contract.harness import (
     read_values,
     rows,
 )
+from tests.contract.hubspot_system import HubSpotSystem
+from tests.contract.postgres_system import PostgresSystem
 
 pytestmark = pytest.mark.contract
 SIZES = [0, 1, 100, 101, 250]
