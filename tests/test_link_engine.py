@@ -608,6 +608,9 @@ MERGE: dict[str, Row] = {
         fails=["TARGET_AMBIGUOUS"],
         keeps={A: "n"},
     ),
+    "several: more than one primary, as a company sees them, is none": Row(
+        DEFAULT, hubspot={A: "nc", B: "nc"}, fails=["TARGET_AMBIGUOUS"]
+    ),
     "several: a label held twice is ambiguous, too": Row(
         LABEL, hubspot={A: "nx", B: "nx"}, fails=["TARGET_AMBIGUOUS"]
     ),

@@ -354,13 +354,12 @@ class _Field:
             if base is not None:
                 self._unlink(base, "The app's field was cleared.", why)
             return
-        # HubSpot demotes a former primary by itself.
         moves = self.rule.type in ONE_PRIMARY and hubspot is not None
         ended = base if base is not None and base != far else None
-        if ended is not None and ended in self.held and not self._frozen(ended):
-            if moves and not self._takes_pair(ended):
-                pass
-            elif self._let_go(ended, why):
+        # HubSpot demotes a former primary by itself; its plain link stays.
+        stays = moves and ended is not None and not self._takes_pair(ended)
+        if ended in self.held and not self._frozen(ended) and not stays:
+            if self._let_go(ended, why):
                 ended = None
             else:
                 why = "conflict: hubspot"
