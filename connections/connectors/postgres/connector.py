@@ -164,24 +164,29 @@ class PostgresConnector:
 
     def discover(self) -> Schema:
         """Read tables, columns and keys: one statement."""
+        tables = self._read_tables()
+        if not tables:
+            self.test()
+        missing = sorted(set(self._chosen or ()) - set(tables))
+        if missing:
+            raise SchemaError(
+                f"The schema {self._schema} has no table {', '.join(missing)}."
+            )
+        return self._offer(tables)
+
+    def describe(self, obj: ObjectType) -> ObjectType | None:
+        """Read it with all the others; one that is gone stops no other."""
+        return self._offer(self._read_tables()).object(obj.id)
+
+    def _read_tables(self) -> dict[str, Table]:
         with self._lock:
             self._tables = self._catalogue(None)
             self._complete = set(self._tables)
-            tables = dict(self._tables)
-        if not tables:
-            self.test()
-        offered = set(tables)
-        if self._chosen is not None:
-            missing = sorted(set(self._chosen) - offered)
-            if missing:
-                raise SchemaError(
-                    f"The schema {self._schema} has no table {', '.join(missing)}."
-                )
-            offered &= set(self._chosen)
-        return schema_of(tables, offered)
+            return dict(self._tables)
 
-    def describe(self, obj: ObjectType) -> ObjectType | None:
-        return self.discover().object(obj.id)
+    def _offer(self, tables: dict[str, Table]) -> Schema:
+        offered = set(tables if self._chosen is None else self._chosen)
+        return schema_of(tables, offered & set(tables))
 
     def _catalogue(self, tables: list[str] | None) -> dict[str, Table]:
         rows = self._db.read(CATALOGUE, {"schema": self._schema, "tables": tables})
