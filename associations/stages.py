@@ -15,6 +15,7 @@ from associations.run.writing import COUNTED, KINDS, LinkWriter
 from connections.records import Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.planning import show
 from syncs.run.pull import reread
 from syncs.run.session import Session
 from syncs.run.stage import Chunk, Inline
@@ -141,11 +142,27 @@ class AssociationStage:
             chunk = Chunk(session, links, set())
             self.read(chunk)
             self.plan(chunk)
+            self._without_failed(chunk)
             with transaction.atomic():
                 Change.objects.bulk_create(chunk.changes, batch_size=300)
                 save_links([x for x in chunk.links if x.pk in chunk.touched])
             planned += len(chunk.changes)
         return planned
+
+    def _without_failed(self, chunk: Chunk) -> None:
+        """What this run was refused already, it does not try again."""
+        refused = {
+            _place(change): change
+            for change in Change.objects.filter(
+                run=chunk.session.run,
+                outcome=ChangeOutcome.FAILED,
+                kind__in=KINDS,
+                link__in=[link.pk for link in chunk.links],
+            )
+        }
+        again = [c for c in chunk.changes if _place(c) in refused]
+        self.writer.keep_failing([refused[_place(c)] for c in again])
+        chunk.changes = [c for c in chunk.changes if _place(c) not in refused]
 
     def _resolvable(self, session: Session) -> set[int]:
         """Records with a pending link whose far record is paired by now."""
@@ -261,10 +278,10 @@ class AssociationStage:
     def totals(self, session: Session) -> Mapping[str, Any]:
         rows = AssociationLink.objects.filter(mapping__sync=session.sync)
         states = dict(rows.values_list("state").annotate(count=Count("pk")).order_by())
-        for row in rows.filter(state=LinkState.FAILING).select_related("link")[:100]:
-            session.tally.error(
-                row.code, f"{row.link.hubspot_id or row.link.app_id}: {row.text}"
-            )
+        failing = rows.filter(state=LinkState.FAILING).select_related("link")
+        for code, count in failing.values_list("code").annotate(Count("pk")).order_by():
+            row = failing.filter(code=code).order_by("pk")[0]
+            session.tally.error(code, f"{show(row.link)}: {row.text}", count=count)
         return {
             "associations": {
                 "in_sync": states.get(LinkState.IN_SYNC, 0),
@@ -273,3 +290,8 @@ class AssociationStage:
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }
+
+
+def _place(change: Change) -> tuple[int | None, str, str, int | None]:
+    """What two changes of the same link have in common."""
+    return change.link_id, change.mapping_key, change.side, change.other_link_id

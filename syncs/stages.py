@@ -9,7 +9,7 @@ from django.db.models import Count
 
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
-from syncs.run.planning import RecordPlanner
+from syncs.run.planning import RecordPlanner, show
 from syncs.run.session import Session
 from syncs.run.stage import Chunk, Inline
 from syncs.run.unknown import resolve_records
@@ -76,13 +76,23 @@ class RecordStage:
     def totals(self, session: Session) -> Mapping[str, Any]:
         links = RecordLink.objects.filter(sync=session.sync)
         states = dict(links.values_list("state").annotate(count=Count("pk")).order_by())
-        paired = links.filter(hubspot_id__isnull=False, app_id__isnull=False)
+        paired = links.filter(
+            hubspot_id__isnull=False,
+            app_id__isnull=False,
+            hubspot_gone_at__isnull=True,
+            app_gone_at__isnull=True,
+        )
+        failing = links.filter(state__in=(RecordState.FAILING, RecordState.UNCERTAIN))
+        by_code = failing.values_list("error_code").annotate(Count("pk")).order_by()
+        for code, count in by_code:
+            link = failing.filter(error_code=code).order_by("pk")[0]
+            text = f"{show(link)}: {link.error_text}"
+            session.tally.error(code, text, count=count)
         return {
             "matched": paired.count(),
             "in_sync": states.get(RecordState.IN_SYNC, 0),
             "excluded": states.get(RecordState.EXCLUDED, 0),
-            "failing": states.get(RecordState.FAILING, 0)
-            + states.get(RecordState.UNCERTAIN, 0),
+            "failing": sum(count for _, count in by_code),
             "waiting": states.get(RecordState.WAITING, 0),
             "awaiting": {"deletes": 0, "conflicts": 0},
             "held": 0,

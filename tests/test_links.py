@@ -258,3 +258,59 @@ def test_the_main_job_ends_the_same_under_each_unknown_of_hubspot(world, name, v
     assert (ANN, A) in world.links()
     assert (ANN, C) in world.links()
     assert silent(world)
+
+
+def test_a_primary_moves_where_hubspot_refuses_a_second_one(world):
+    plant(world)
+    world.run()
+    world.sandbox.control.set_switches(second_primary="refuse")
+    move(world, ANN, B)
+    report = world.run()
+    assert report["status"] == "succeeded"
+    assert world.primary() == {ANN: B}
+    assert (ANN, A) in world.links()  # its plain link stays
+    assert silent(world)
+
+
+@pytest.mark.parametrize("value", BY_NAME["primary_archive"].values)
+def test_a_cleared_field_takes_the_primary_off_however_hubspot_lets_it(world, value):
+    plant(world)
+    world.run()
+    world.sandbox.control.set_switches(primary_archive=value)
+    move(world, ANN, None)
+    report = world.run()
+    assert report["status"] == "succeeded"
+    assert world.primary() == {}
+    assert world.people_rows()[ANN][2] is None
+    assert ((ANN, A) in world.links()) is (value != "removes_pair")
+    assert silent(world)
+
+
+def test_a_primary_that_cannot_be_taken_off_is_named_and_not_put_back(world):
+    plant(world)
+    world.run()
+    world.sandbox.control.set_switches(
+        primary_archive="refused", labels_without_primary="keep"
+    )
+    move(world, ANN, None)
+    report = world.run()
+    assert report["syncs"][1]["associations"]["failing"] == 1
+    assert world.primary() == {ANN: A}
+    assert world.people_rows()[ANN][2] is None
+
+
+@pytest.mark.parametrize("value", BY_NAME["limit_error"].values)
+def test_a_link_over_hubspots_limit_fails_alone(world, value):
+    ids = plant(world)
+    world.run()
+    world.sandbox.control.set_switches(limit_error=value, technical_cap=1)
+    world.sql("INSERT INTO people (email) VALUES (%s), (%s)", BOB, "cid@x.example")
+    move(world, BOB, A)  # full: Ann is linked to it
+    move(world, "cid@x.example", B)
+    report = world.run()
+    assert report["status"] == "partial"
+    assert report["syncs"][1]["associations"]["failing"] == 1
+    assert {e["code"] for e in report["syncs"][1]["errors"]} == {"LIMIT_REACHED"}
+    assert world.primary() == {ANN: A, "cid@x.example": B}
+    assert set(world.contacts_in_hubspot()) == {ANN, BOB, "cid@x.example"}
+    assert ids

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from associations.models import AssociationLink, LinkState
+from associations.run.insisting import Insister, Types
 from associations.run.mappings import Mapped, Pair
 from connections.catalogue import Code
 from connections.records import (
@@ -23,7 +24,7 @@ from connections.records import (
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.pull import reread
-from syncs.run.session import Session, now
+from syncs.run.session import ALONE, Session, now
 from syncs.run.stage import Inline
 from syncs.run.store import update_rows
 from syncs.run.writes import FRESH, close, planned, save_changes
@@ -106,9 +107,18 @@ class LinkWriter:
                 link__in=[c.link_id for c in creates],
                 kind__in=KINDS,
                 outcome=ChangeOutcome.PLANNED,
-            ).select_related("other_link")
-            if change.after.get("inline") and change.mapping_key in self.pairs
+            ).select_related("other_link", "link")
+            if change.after.get("inline")
+            and change.mapping_key in self.pairs
+            and not self._goes_alone(change)
         ]
+
+    def _goes_alone(self, change: Change) -> bool:
+        return (
+            change.side == Side.HUBSPOT
+            and change.link is not None
+            and ALONE in change.link.stage_state
+        )
 
     def created(self, creates: Sequence[Change]) -> None:
         """What the creates carried is done."""
@@ -176,6 +186,11 @@ class LinkWriter:
         outcomes = dict(
             zip(edges, call(from_object, to_object, list(edges.values())), strict=True)
         )
+        insister = Insister(hubspot, from_object, to_object, _known(changes))
+        if op == "associate":
+            outcomes |= insister.associate(edges, outcomes)
+        elif op == "unlabel":
+            outcomes |= insister.unlabel(edges, outcomes)
         answered = []
         for change in changes:
             assert change.link is not None
@@ -387,7 +402,7 @@ class LinkWriter:
             self.session.lease.check()  # else another run looks at what was sent
             save_changes([c for c, _ in answered])
             self._keep(done)
-            self._keep_failing(refused)
+            self.keep_failing(refused)
             update_rows(held, ["app_references", "app_modified_at"])
             self._dirty([c for c in refused if c.error_code == Code.TIMED_OUT])
         self.touched |= {c.link_id for c in done if c.link_id}
@@ -432,7 +447,8 @@ class LinkWriter:
             other__in={c.other_link_id for c in done},
         ).exclude(state=LinkState.IN_SYNC).delete()
 
-    def _keep_failing(self, refused: Sequence[Change]) -> None:
+    def keep_failing(self, refused: Sequence[Change]) -> None:
+        """Note links that HubSpot or the app would not take."""
         rows = [
             AssociationLink(
                 mapping_id=int(c.mapping_key),
@@ -447,10 +463,17 @@ class LinkWriter:
             if c.link_id
         ]
         AssociationLink.objects.bulk_create(rows, batch_size=300, ignore_conflicts=True)
-        for change in refused:
-            self.session.tally.error(
-                change.error_code, f"{change.record}: {change.error_text}"
-            )
+
+
+def _known(changes: Sequence[Change]) -> dict[str, dict[str, Types]]:
+    """What HubSpot had when the changes were planned, by near and far record."""
+    return {
+        change.link.hubspot_id or "": {
+            far: types_of(types) for far, types in change.origin["edges"].items()
+        }
+        for change in changes
+        if change.link is not None
+    }
 
 
 def _merged(inline: Inline) -> Inline:

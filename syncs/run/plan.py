@@ -142,7 +142,7 @@ def _keep(chunk: Chunk) -> None:
             continue
         note = chunk.notes.get(link.pk)
         if note is not None:
-            stand(chunk.session, link, note, changing=link.pk in changing)
+            stand(link, note, changing=link.pk in changing)
         if not dry and link.pk in chunk.due and link.pk not in changing:
             link.dirty = link.state == RecordState.UNCERTAIN
         saved.append(link)
@@ -152,7 +152,7 @@ def _keep(chunk: Chunk) -> None:
         chunk.session.run.save(update_fields=["place"])
 
 
-def stand(session: Session, link: RecordLink, note: Note, *, changing: bool) -> None:
+def stand(link: RecordLink, note: Note, *, changing: bool) -> None:
     """Put a note's state on a link; a record being written is in sync once it is done."""
     failing = note.state in (RecordState.FAILING, RecordState.WAITING)
     link.error_code, link.error_text = note.code, note.text
@@ -162,7 +162,6 @@ def stand(session: Session, link: RecordLink, note: Note, *, changing: bool) -> 
     if not failing:
         link.attempts, link.retry_at = 0, None
     elif note.state == RecordState.FAILING:
-        session.tally.error(note.code, f"{note.text}")
         back_off(link)
 
 

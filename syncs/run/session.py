@@ -34,6 +34,7 @@ from syncs.run.tally import Tally
 if TYPE_CHECKING:
     from syncs.run.stage import Stage
 
+ALONE = "alone"  # in a link's stage_state: its create must not carry links
 REFUSED = "refused"  # in a link's stage_state: {side: {field: [value, code, text]}}
 PROBLEMS = "!"  # in a link's stored values: {field: [code, message]} of unreadable ones
 

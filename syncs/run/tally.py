@@ -39,12 +39,12 @@ class Tally:
         with self._lock:
             self.counters["associations"][name][side] += count
 
-    def error(self, code: str, example: str) -> None:
+    def error(self, code: str, example: str, count: int = 1) -> None:
         with self._lock:
             entry = self._errors.setdefault(
                 code, {"code": code, "count": 0, "example": example[:KEPT_EXAMPLES]}
             )
-            entry["count"] += 1
+            entry["count"] += count
 
     @property
     def errors(self) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.match import join
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
-from syncs.run.session import PROBLEMS, REFUSED, MappedField, Session, now
+from syncs.run.session import ALONE, PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Stage
 from syncs.run.store import save_links, update_rows
 
@@ -78,6 +78,7 @@ class RecordWriter:
     def __init__(self, session: Session, stages: Sequence[Stage] = ()) -> None:
         self.session = session
         self.stages = stages or session.stages
+        self._carrying: set[int] = set()  # creates that were sent with links
         self._by_name: dict[Side, dict[str, list[MappedField]]] = {
             side: {} for side in Side
         }
@@ -123,8 +124,14 @@ class RecordWriter:
             save_links([links[c.link_id or 0] for c in batch if c.link_id in links])
             for stage in self.stages:
                 stage.created(self.session, made)
+            self._have_come([links[c.link_id or 0] for c in made])
         self.session.tally.add("created", side, len(made))
         self._progress(len(batch))
+
+    def _have_come(self, made: Sequence[RecordLink]) -> None:
+        """What was created alone may carry links from here on."""
+        alone = [link for link in made if link.stage_state.pop(ALONE, False)]
+        update_rows(alone, ["stage_state"])
 
     def _drafts(self, side: Side, batch: list[Change]) -> list[Draft]:
         connector, obj = self.session.connector(side), self.session.object_on(side)
@@ -135,6 +142,8 @@ class RecordWriter:
         for change, reserved in zip(batch, ids, strict=True):
             change.reserved_id = reserved or ""
             inlines = [c[change.pk] for c in carried if change.pk in c]
+            if any(inline.edges for inline in inlines):
+                self._carrying.add(change.pk)
             references = {k: v for i in inlines for k, v in i.references.items()}
             drafts.append(
                 Draft(
@@ -160,9 +169,6 @@ class RecordWriter:
             change.error_text = outcome.message
             link.state = RecordState.UNCERTAIN
             link.error_code, link.error_text = Code.UNCERTAIN, outcome.message
-            self.session.tally.error(
-                Code.UNCERTAIN, f"{change.record}: {outcome.message}"
-            )
         elif outcome.existing_id:
             self._exists(side, change, link, outcome)
         else:
@@ -367,6 +373,12 @@ class RecordWriter:
     def _refused(self, change: Change, link: RecordLink, outcome: Outcome) -> None:
         close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
         side = Side(change.side)
+        if change.pk in self._carrying and not (outcome.field or outcome.existing_id):
+            # It may be a link that is at fault: the record comes first, alone.
+            link.stage_state[ALONE] = True
+            link.state, link.dirty = RecordState.NEW, True
+            self.session.again = True
+            return
         if change.after.keys() & self.session.missing.get(side, set()):
             # Known to be gone by now: planned again without it.
             link.state, link.dirty = RecordState.NEW, True
@@ -384,7 +396,6 @@ class RecordWriter:
             link.dirty = self.session.again = True
             return
         back_off(link)
-        self.session.tally.error(outcome.code, f"{change.record}: {outcome.message}")
 
     def _look_for_missing(self, side: Side, outcomes: Sequence[Outcome]) -> None:
         """A refusal that names a field we know of: the schema changed under the run."""

@@ -1,0 +1,102 @@
+"""Other ways to write a primary, where HubSpot refuses the short one.
+
+That a new primary demotes the former, and that a primary can be taken off its pair alone,
+is how HubSpot is expected to behave and not documented; where an account refuses either,
+the same end is reached in more steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from associations.engine.types import ONE_PRIMARY
+from connections.connectors.base import AssociationConnector
+from connections.records import AssociationType, Edge, Outcome
+
+Ends = tuple[str, str]  # HubSpot ids, from and to
+Types = frozenset[AssociationType]
+Known = Mapping[str, Mapping[str, Types]]  # what each record was linked to when planned
+NO_TYPES: Types = frozenset()
+_Write = Callable[[str, str, Sequence[Edge]], list[Outcome]]
+
+
+@dataclass
+class Insister:
+    """Tries refused writes of one pair of object types again, another way."""
+
+    hubspot: AssociationConnector
+    from_object: str
+    to_object: str
+    known: Known
+
+    def associate(
+        self, edges: Mapping[Ends, Edge], outcomes: Mapping[Ends, Outcome]
+    ) -> dict[Ends, Outcome]:
+        """Take the former primary off first, and put it back if that does not help.
+
+        Args: edges, as they were sent; outcomes, what became of each.
+        Returns: the outcomes that are better now.
+        """
+        former = {
+            ends: edge
+            for ends in _refused(outcomes)
+            if (edge := self._former(edges[ends])) is not None
+        }
+        demoted = self._each(self.hubspot.unlabel, former)
+        free = {ends: edges[ends] for ends, outcome in demoted.items() if outcome.ok}
+        found = self._each(self.hubspot.associate, free)
+        back = {
+            ends: Edge(
+                former[ends].from_id,
+                former[ends].to_id,
+                self.known[former[ends].from_id][former[ends].to_id],
+            )
+            for ends in _refused(found)
+        }
+        self._each(self.hubspot.associate, back)
+        return {ends: outcome for ends, outcome in found.items() if outcome.ok}
+
+    def unlabel(
+        self, edges: Mapping[Ends, Edge], outcomes: Mapping[Ends, Outcome]
+    ) -> dict[Ends, Outcome]:
+        """Write the pair's complete set of types without the primary, and look."""
+        lesser: dict[Ends, Edge] = {}
+        for ends in _refused(outcomes):
+            edge = edges[ends]
+            rest = self.known.get(edge.from_id, {}).get(edge.to_id, NO_TYPES)
+            rest -= edge.types
+            if edge.types & ONE_PRIMARY and rest:
+                lesser[ends] = Edge(edge.from_id, edge.to_id, rest)
+        found = self._each(self.hubspot.associate, lesser)
+        if not found:
+            return {}
+        ids = sorted({from_id for from_id, _ in found})
+        now = self.hubspot.associations(self.from_object, self.to_object, ids)
+        return {
+            ends: outcome
+            for ends, outcome in found.items()
+            if outcome.ok
+            and ends[0] in now
+            and not any(
+                linked.to_id == ends[1] and linked.types & edges[ends].types
+                for linked in now[ends[0]]
+            )
+        }
+
+    def _former(self, edge: Edge) -> Edge | None:
+        led = edge.types & ONE_PRIMARY
+        for to_id, types in self.known.get(edge.from_id, {}).items():
+            if to_id != edge.to_id and types & led:
+                return Edge(edge.from_id, to_id, types & led)
+        return None
+
+    def _each(self, write: _Write, edges: Mapping[Ends, Edge]) -> dict[Ends, Outcome]:
+        if not edges:
+            return {}
+        written = write(self.from_object, self.to_object, list(edges.values()))
+        return dict(zip(edges, written, strict=True))
+
+
+def _refused(outcomes: Mapping[Ends, Outcome]) -> Iterable[Ends]:
+    return [e for e, o in outcomes.items() if not o.ok and not o.uncertain]
