@@ -214,6 +214,8 @@ def test_a_privacy_deletion_leaves_no_trace_and_bars_the_address(api, http, worl
     assert http.read("contacts", world["ann"], archived=True).status == 404
     assert http.page("contacts", archived=True).results == []
     assert http.types(world["a"], "companies", "contacts") == {}
+    count = "num_associated_contacts"
+    assert http.shown("companies", world["a"], count) == {count: None}
     assert http.create("contacts", {"email": "Ann@x.example"}).status == 400
 
 
