@@ -250,7 +250,8 @@ class AssociationStage:
                 row.save(update_fields=["link", "other"])
 
     def revived(self, link_ids: Sequence[int]) -> None:
-        """What vanished with the old counterpart is no unlink: a link without types."""
+        """What vanished with a record is no unlink once it is back: without types, a
+        link of the baseline counts as new wherever it still is."""
         AssociationLink.objects.filter(
             Q(link__in=link_ids) | Q(other__in=link_ids), state=LinkState.IN_SYNC
         ).update(types=[])

@@ -209,6 +209,21 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """What one call tells of a window of change times without showing its records.
+
+    `stamps` is the sum of their change times (microseconds since 1970), None where the
+    system cannot add them up; `newest` the change times of the latest of them by id;
+    `unstamped` how many records have no time of change at all, in or out of the window.
+    """
+
+    count: int
+    stamps: int | None = None
+    newest: Mapping[str, datetime | None] = field(default_factory=dict)
+    unstamped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """Records asked for by id.
 

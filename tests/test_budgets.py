@@ -63,9 +63,7 @@ def read_links(hubspot: AssociationConnector) -> object:
 
 def search(hubspot: AssociationConnector) -> object:
     now = datetime.now(UTC)
-    return hubspot.count_changed(
-        CONTACTS, Want(), after=now - timedelta(hours=1), until=now
-    )
+    return hubspot.window(CONTACTS, Want(), after=now - timedelta(hours=1), until=now)
 
 
 def spend(account_id: int, call: Call, until: float) -> None:

@@ -314,3 +314,19 @@ def test_a_link_over_hubspots_limit_fails_alone(world, value):
     assert world.primary() == {ANN: A, "cid@x.example": B}
     assert set(world.contacts_in_hubspot()) == {ANN, BOB, "cid@x.example"}
     assert ids
+
+
+@pytest.mark.parametrize("brings_links", [True, False])
+def test_a_contact_that_was_archived_and_is_back_has_its_link_again(
+    world, brings_links
+):
+    ids = plant(world)
+    world.sandbox.control.set_switches(restore_brings_links=brings_links)
+    world.client.crm.objects.basic_api.archive("contacts", ids[ANN])
+    world.run(full=True)
+    assert world.people_rows()[ANN][2] == A
+    world.sandbox.control.restore("contacts", ids[ANN])
+    world.run(full=True)
+    assert world.people_rows()[ANN][2] == A
+    assert world.primary() == {ANN: A}
+    assert silent(world)

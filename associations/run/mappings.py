@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from associations.engine.links import MappingRule
-from associations.engine.types import plain_type
+from associations.engine.types import PRIMARIES, plain_type
 from associations.models import AssociationMapping
 from associations.models import AssociationType as StoredType
 from connections import schemas
@@ -141,7 +141,7 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
             )
             continue
         type_ = AssociationType(row.category, row.type_id or 0)
-        kind = "default" if type_ == plain else _kind(row)
+        kind = _kind(type_, plain)
         rule = MappingRule(
             key=str(row.pk),
             type=type_,
@@ -162,8 +162,10 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
     )
 
 
-def _kind(row: AssociationMapping) -> str:
-    return "primary" if row.category == "HUBSPOT_DEFINED" else "label"
+def _kind(type_: AssociationType, plain: AssociationType | None) -> str:
+    if type_ == plain:
+        return "default"
+    return "primary" if type_ in PRIMARIES else "label"
 
 
 def _label(row: AssociationMapping, kind: str) -> str:

@@ -38,6 +38,7 @@ from connections.records import (
     Report,
     Schema,
     Want,
+    Window,
 )
 
 
@@ -206,10 +207,13 @@ class Connector(Protocol):
         A record that changes during the read may come twice. Order is not promised.
         """
 
-    def count_changed(
+    def window(
         self, obj: ObjectType, want: Want, *, after: datetime, until: datetime
-    ) -> int:
-        """Count the records that `changed` would give for the window: one call."""
+    ) -> Window:
+        """Tell of the records that `changed` would give for a window: one call."""
+
+    def unstamped(self, obj: ObjectType, want: Want) -> Iterator[Page]:
+        """Read the records without a time of change, which `changed` never shows."""
 
     def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
         """Read records by id, in as few calls as `Capabilities.fetch_batch` allows."""

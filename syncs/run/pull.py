@@ -11,20 +11,22 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from connections.catalogue import Code
 from connections.connectors.base import SchemaError
-from connections.records import Page, Side
+from connections.records import Page, Side, Window
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
 from syncs.run.session import Session, SliceOver, now
 from syncs.run.store import save_links, store_page
 
 CURSORS = {Side.HUBSPOT: "hubspot_cursor", Side.APP: "app_cursor_at"}
+EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 GONE_BATCH = 500  # ids confirmed at once
 
 
@@ -180,13 +182,17 @@ def _read_changed(session: Session, side: Side) -> None:
     for page in connector.changed(obj, want, after=cursor):
         read_at = read_at or page.read_at
         newest = max(newest, _latest(newest, page) or newest)
-        _keep_page(session, side, page, None)
+        _keep_page(session, side, page, None, searched=True)
         _give_up_if_endless(session, side)
     overlap = timedelta(seconds=connector.capabilities.overlap_s)
-    window = {"after": cursor - overlap, "until": cursor}
-    if connector.count_changed(obj, want, **window) != _known(session, side, **window):
-        for page in connector.changed(obj, want, **window):
+    since = cursor - overlap
+    window = connector.window(obj, want, after=since, until=cursor)
+    if window.unstamped:
+        for page in connector.unstamped(obj, want):
             _keep_page(session, side, page, None)
+    if not _known_well(session, side, window, after=since, until=cursor):
+        for page in connector.changed(obj, want, after=since, until=cursor):
+            _keep_page(session, side, page, None, searched=True)
     _set_cursor(session, side, min(newest, max(read_at or newest, cursor)))
 
 
@@ -216,7 +222,32 @@ def _let_search_settle(session: Session) -> None:
     time.sleep(min(max(settings.SEARCH_SETTLE_SECONDS - waited, 0.0), 60.0))
 
 
-def _known(session: Session, side: Side, *, after: datetime, until: datetime) -> int:
+def _known_well(
+    session: Session, side: Side, window: Window, *, after: datetime, until: datetime
+) -> bool:
+    """Whether our rows have what a window shows: neither a record nor a change is missed.
+
+    A change that became visible late may lie in the window beside one known before.
+    """
+    known = _known(session, side, after=after, until=until)
+    if known.count() != window.count:
+        return False
+    at = f"{side}_modified_at"
+    if window.stamps is not None:
+        stamps = known.values_list(at, flat=True).iterator(chunk_size=2000)
+        if sum((stamp - EPOCH) // MICROSECOND for stamp in stamps) != window.stamps:
+            return False
+    seen = dict(
+        known.filter(**{f"{side}_id__in": list(window.newest)}).values_list(
+            f"{side}_id", at
+        )
+    )
+    return all(seen.get(i) == stamp for i, stamp in window.newest.items())
+
+
+def _known(
+    session: Session, side: Side, *, after: datetime, until: datetime
+) -> QuerySet[RecordLink]:
     return RecordLink.objects.filter(
         sync=session.sync,
         **{
@@ -225,19 +256,28 @@ def _known(session: Session, side: Side, *, after: datetime, until: datetime) ->
             f"{side}_gone_at__isnull": True,
             f"{side}_id__isnull": False,
         },
-    ).count()
+    )
 
 
 # Common --------------------------------------------------------------------------------
 
 
 def _keep_page(
-    session: Session, side: Side, page: Page, place: dict[str, object] | None
+    session: Session,
+    side: Side,
+    page: Page,
+    place: dict[str, object] | None,
+    *,
+    searched: bool = False,
 ) -> None:
-    """Commit a page's rows together with the place to go on from."""
+    """Commit a page's rows together with the place to go on from.
+
+    `searched`: from an index that may be behind what we know of a record already.
+    """
+    lagging = searched and session.connector(side).capabilities.search_lag_s > 0
     for records in _slices(page):
         with session.storing, transaction.atomic():
-            store_page(session, side, records.records)
+            store_page(session, side, records.records, lagging=lagging)
             if place is not None and records.cursor is not None:
                 sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
                 sync.read_state[side] = place

@@ -110,7 +110,7 @@ class Stage(Protocol):
         """Links (keys) became part of other links (values): move what hangs on them."""
 
     def revived(self, link_ids: Sequence[int]) -> None:
-        """Records whose counterpart was gone are paired with another one now."""
+        """Records that were gone are back, or have another counterpart now."""
 
     def released(self, link_id: int) -> None:
         """A pair was untied by hand: forget what hung on it."""

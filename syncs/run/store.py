@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -75,14 +75,18 @@ def _clip(value: str) -> str:
     return value if len(value) <= MAX_KEY else f"{value[: MAX_KEY - 12]}…{len(value)}"
 
 
-def _keys_of(
-    session: Session, side: Side, link: RecordLink, record: Record
+def keys_of(
+    session: Session,
+    side: Side,
+    values: Mapping[str, Any],
+    more: Mapping[str, tuple[str, ...]],
 ) -> set[tuple[int, str]]:
-    values = {k: v for k, v in link.values_on(side).items() if k != PROBLEMS}
+    """A record's key values by rank, from its stored values and what counts besides."""
+    known = {k: v for k, v in values.items() if k != PROBLEMS}
     return {
         (rank, _clip(value))
         for rank, key in enumerate(session.keys)
-        for value in key_values(values, record.keys, key, side)
+        for value in key_values(known, more, key, side)
     }
 
 
@@ -111,8 +115,14 @@ def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
     return moved
 
 
-def store_page(session: Session, side: Side, records: Sequence[Record]) -> None:
-    """Take a page into the record links; the caller's transaction holds its cursor too."""
+def store_page(
+    session: Session, side: Side, records: Sequence[Record], *, lagging: bool = False
+) -> None:
+    """Take a page into the record links; the caller's transaction holds its cursor too.
+
+    `lagging`: a record that is older than what is known of it says nothing new; its
+    index shows it as it was before our own write.
+    """
     by_id = {record.id: record for record in records}  # the last answer wins
     session.seen(side, records)
     column = f"{side}_id"
@@ -127,6 +137,7 @@ def store_page(session: Session, side: Side, records: Sequence[Record]) -> None:
     fresh: list[RecordLink] = []
     moved: list[RecordLink] = []
     same: list[tuple[RecordLink, datetime | None]] = []
+    back: list[int] = []  # gone until now
     for record_id, record in by_id.items():
         link = known.get(record_id)
         if link is None:
@@ -135,16 +146,39 @@ def store_page(session: Session, side: Side, records: Sequence[Record]) -> None:
             fresh.append(link)
             continue
         before = getattr(link, f"{side}_modified_at")
+        if (
+            lagging
+            and _is_older(record, before)
+            and _differs(session, side, record, link)
+        ):
+            continue
+        if getattr(link, f"{side}_gone_at") is not None:
+            back.append(link.pk)
         if put(session, side, link, record):
             moved.append(link)
         else:
             same.append((link, before))
     RecordLink.objects.bulk_create(fresh, batch_size=200)
     save_links(moved)
+    if back:
+        for stage in session.stages:
+            stage.revived(back)
     _touch(session, side, same)
     # Another normaliser makes other keys of the same values.
     again = [link for link, _ in same] if session.renewed else []
     _store_keys(session, side, fresh, moved + again, by_id)
+
+
+def _is_older(record: Record, known_at: datetime | None) -> bool:
+    return (
+        known_at is not None
+        and record.modified_at is not None
+        and record.modified_at < known_at
+    )
+
+
+def _differs(session: Session, side: Side, record: Record, link: RecordLink) -> bool:
+    return session.canonical_values(side, record) != link.values_on(side)
 
 
 def _touch(
@@ -179,7 +213,8 @@ def _store_keys(
     rows: list[RecordKey] = []
     stale: list[int] = []
     for link in (*fresh, *moved):
-        wanted = _keys_of(session, side, link, by_id[link.id_on(side) or ""])
+        more = by_id[link.id_on(side) or ""].keys
+        wanted = keys_of(session, side, link.values_on(side), more)
         if wanted == stored.get(link.pk, set()):
             continue
         if link.pk in stored:

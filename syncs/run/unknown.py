@@ -116,6 +116,7 @@ def _updates(session: Session, side: Side, changes: list[Change]) -> None:
     with transaction.atomic():
         save_changes(changes)
         save_links(list(links.values()))
+        writer.keys.save()
 
 
 def _creates(session: Session, side: Side, changes: list[Change]) -> None:
@@ -287,7 +288,9 @@ def _found(
     if other is not None:
         absorb(session, session.stages, side, link, other)
     link.error_code = link.error_text = ""
-    RecordWriter(session).attach(side, change, link, record, recovered=True)
+    writer = RecordWriter(session)
+    writer.attach(side, change, link, record, recovered=True)
+    writer.keys.save()
     if side is Side.APP:
         link.app_references = references_json(record.references.items())
     close(change, ChangeOutcome.APPLIED)

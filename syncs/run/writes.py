@@ -19,6 +19,7 @@ from connections.records import Canon, Draft, Outcome, Patch, Record, Side, Want
 from syncs.engine.values import ValueProblem, canonical, is_blank, same
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.keys import KeyKeeper
 from syncs.run.match import join
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
@@ -78,6 +79,7 @@ class RecordWriter:
     def __init__(self, session: Session, stages: Sequence[Stage] = ()) -> None:
         self.session = session
         self.stages = stages or session.stages
+        self.keys = KeyKeeper(session)
         self._carrying: set[int] = set()  # creates that were sent with links
         self._by_name: dict[Side, dict[str, list[MappedField]]] = {
             side: {} for side in Side
@@ -122,6 +124,7 @@ class RecordWriter:
                     made.append(change)
             save_changes(batch)
             save_links([links[c.link_id or 0] for c in batch if c.link_id in links])
+            self.keys.save()
             for stage in self.stages:
                 stage.created(self.session, made)
             self._have_come([links[c.link_id or 0] for c in made])
@@ -289,6 +292,7 @@ class RecordWriter:
                 links[link_id].dirty = True
             save_changes(batch)
             save_links(list(links.values()))
+            self.keys.save()
         if gone:
             reread(self.session, side, gone)
         self.session.tally.add("updated", side, done)
@@ -361,6 +365,7 @@ class RecordWriter:
                         continue  # the next read names it
             if record.modified_at is not None:
                 setattr(link, f"{side}_modified_at", record.modified_at)
+        self.keys.moved(side, link, link.values_on(side), values)
         setattr(link, f"{side}_values", values)
         setattr(link, f"{side}_read_at", now())
 

@@ -44,9 +44,9 @@ def test_more_changes_than_search_shows_are_all_read(
 def test_the_wall_as_it_is_does_not_stop_a_read(hubspot: HubSpotSystem):
     """10,000 results a query, and HubSpot has stamped more with one moment."""
     ids = hubspot.plant(rows(10_001), at=T)
-    assert hubspot.connector.count_changed(
-        hubspot.obj, hubspot.want, after=T - MS, until=T
-    ) == len(ids)
+    seen = hubspot.connector.window(hubspot.obj, hubspot.want, after=T - MS, until=T)
+    assert seen.count == len(ids)
+    assert len(seen.newest) == 200
     assert set(changed(hubspot, T - MS, T)) == set(ids)
 
 
@@ -72,8 +72,8 @@ def test_search_lags_and_shows_later_what_it_does_not_show_yet(
     want = hubspot.want
     now = datetime.now(UTC) + timedelta(seconds=5)
     assert changed(hubspot) == []
-    counted = hubspot.connector.count_changed
-    assert counted(hubspot.obj, want, after=LONG_AGO, until=now) == 0
+    seen = hubspot.connector.window(hubspot.obj, want, after=LONG_AGO, until=now)
+    assert (seen.count, seen.newest) == (0, {})
     # What decides whether a record exists asks no index.
     listed = list(hubspot.connector.pages(hubspot.obj, want))
     assert {r.id for page in listed for r in page.records} == set(ids)
@@ -85,7 +85,9 @@ def test_search_lags_and_shows_later_what_it_does_not_show_yet(
     assert sum(len(page.records) for page in since) == 3
     control.settle()
     assert sorted(changed(hubspot)) == sorted(ids)
-    assert counted(hubspot.obj, want, after=LONG_AGO, until=now) == 3
+    seen = hubspot.connector.window(hubspot.obj, want, after=LONG_AGO, until=now)
+    assert seen.count == 3
+    assert set(seen.newest) == set(ids)
 
 
 @pytest.mark.parametrize("name", ["contacts", "companies", "deals", "vessels"])

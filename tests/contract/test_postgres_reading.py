@@ -91,8 +91,12 @@ def test_rows_without_a_change_time_are_read_in_full_and_never_as_changed(
     (page,) = database.connector.pages(table, want)
     assert [r.modified_at for r in page.records] == [None, T, None, None, None, None]
     assert changed(database, LONG_AGO, None, want, "things") == ["2"]
-    counted = database.connector.count_changed(table, want, after=LONG_AGO, until=T)
-    assert counted == 1
+    seen = database.connector.window(table, want, after=LONG_AGO, until=T)
+    micros = (T - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    assert (seen.count, seen.stamps, seen.unstamped) == (1, micros, 5)
+    (unstamped,) = database.connector.unstamped(table, want)
+    assert [r.id for r in unstamped.records] == ["1", "3", "4", "5", "6"]
+    assert {r.modified_at for r in unstamped.records} == {None}
     field = table.field("at")
     assert field is not None
     for record in page.records[3:]:

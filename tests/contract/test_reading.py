@@ -30,7 +30,8 @@ def test_an_empty_object_gives_nothing_and_no_error(system: System):
     (page,) = connector.pages(obj, want)
     assert (page.records, page.cursor) == ((), None)
     assert window(system, LONG_AGO, None) == []
-    assert connector.count_changed(obj, want, after=LONG_AGO, until=T) == 0
+    assert connector.window(obj, want, after=LONG_AGO, until=T).count == 0
+    assert list(connector.unstamped(obj, want)) in ([], [Page(())])
     assert titles(connector.created_since(obj, want, LONG_AGO)) == []
     fetched = connector.fetch(obj, [], want)
     assert (dict(fetched.records), fetched.gone) == ({}, frozenset())
@@ -138,10 +139,8 @@ def test_more_records_of_one_moment_than_a_page_holds_all_come_once(system: Syst
 def test_the_count_of_a_window_is_that_of_its_records(system: System, count: int):
     system.plant(rows(count), at=T)
     system.plant(rows(3, start=count), at=T + 9 * MS)
-    counted = system.connector.count_changed(
-        system.obj, system.want, after=T - MS, until=T + MS
-    )
-    assert counted == count == len(window(system, T - MS, T + MS))
+    seen = system.connector.window(system.obj, system.want, after=T - MS, until=T + MS)
+    assert seen.count == count == len(window(system, T - MS, T + MS))
 
 
 def test_an_edit_brings_a_record_into_the_window(system: System):

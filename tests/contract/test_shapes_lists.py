@@ -81,7 +81,7 @@ def test_a_success_without_a_list_is_no_empty_list(
     with pytest.raises(TransientError):
         list(connector.changed(CONTACTS, WANT, after=LONG_AGO))
     with pytest.raises(TransientError):
-        connector.count_changed(CONTACTS, WANT, after=LONG_AGO, until=datetime.now(UTC))
+        connector.window(CONTACTS, WANT, after=LONG_AGO, until=datetime.now(UTC))
 
 
 @pytest.mark.parametrize("record_id", ["9007199254740993", 9007199254740993])

@@ -38,6 +38,7 @@ from connections.records import (
     Report,
     Schema,
     Want,
+    Window,
 )
 
 BASE_URL = "https://api.hubapi.com"
@@ -134,10 +135,14 @@ class HubSpotConnector:
     ) -> Iterator[Page]:
         return self._reader.changed(obj, want, after, until)
 
-    def count_changed(
+    def window(
         self, obj: ObjectType, want: Want, *, after: datetime, until: datetime
-    ) -> int:
-        return self._reader.count_changed(obj, after, until)
+    ) -> Window:
+        return self._reader.window(obj, after, until)
+
+    def unstamped(self, obj: ObjectType, want: Want) -> Iterator[Page]:
+        """Nothing: HubSpot stamps every record."""
+        return iter(())
 
     def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
         return self._reader.fetch(obj, ids, want)

@@ -25,7 +25,7 @@ from connections.connectors.hubspot.values import (
     to_record,
     unique_names,
 )
-from connections.records import Fetched, ObjectType, Page, Record, Want
+from connections.records import Fetched, ObjectType, Page, Record, Want, Window
 
 LIST_PAGE = 100  # records of one page
 SEARCH_PAGE = 200
@@ -139,16 +139,19 @@ class Reader:
             if not more:
                 return
 
-    def count_changed(
+    def window(
         self, obj: ObjectType, after: datetime, until: datetime | None
-    ) -> int:
-        """Count what `changed` would give, with one call."""
-        body = _search(obj, [ID], after, until, beyond=None) | {"limit": 1}
+    ) -> Window:
+        """Count what `changed` would give, and see the latest of it, with one call."""
+        modified = modified_name(obj.id)
+        body = _search(obj, [ID, modified], after, until, beyond=None)
+        body["sorts"] = [{"propertyName": modified, "direction": "DESCENDING"}]
         answer = self._search(obj, body)
         total = answer.body.get("total")
         if not isinstance(total, int):
             raise TransientError(f"HubSpot's search of {obj.name} tells no total.")
-        return total
+        records = [to_record(obj, row, ()) for row in _listed(answer, obj)]
+        return Window(total, newest={r.id: r.modified_at for r in records})
 
     def _search(self, obj: ObjectType, body: Json) -> Answer:
         path = self._api.paths.objects(obj.id, "search")

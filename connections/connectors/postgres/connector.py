@@ -50,6 +50,7 @@ from connections.records import (
     Report,
     Schema,
     Want,
+    Window,
 )
 
 WRITE_BATCH = 500  # rows in one statement
@@ -75,6 +76,17 @@ SELECT s.v::text FROM (
   SELECT nextval(%s::text::regclass) AS v FROM generate_series(1, %s)) s
 WHERE NOT EXISTS (SELECT 1 FROM {} AS t WHERE t.{} = s.v) ORDER BY s.v
 """)
+
+
+# What Python's times can hold, with a day to spare for time zones.
+EARLIEST, LATEST = sql.SQL("'0001-01-02'"), sql.SQL("'9999-12-30'")
+
+
+def _unstamped(name: sql.Identifier) -> sql.Composed:
+    """Rows without a time, or with one that says nothing."""
+    return sql.SQL("{0} IS NULL OR {0} < {1} OR {0} >= {2}").format(
+        name, EARLIEST, LATEST
+    )
 
 
 class PostgresConnector:
@@ -250,15 +262,29 @@ class PostgresConnector:
         for page in Reader(self._db, chosen).pages(None, where, params):
             yield replace(page, cursor=None)
 
-    def count_changed(
+    def window(
         self, obj: ObjectType, want: Want, *, after: datetime, until: datetime
-    ) -> int:
+    ) -> Window:
+        """Count rows and add up their times: what a late commit changes shows in that."""
         table, _ = self._table(obj)
         where, params = self._window(obj, want, after, until)
-        statement = sql.SQL("SELECT count(*) FROM {} AS t WHERE {}").format(
-            table.identifier, where
-        )
-        return int(self._db.read(statement, params)[0][0])
+        name = sql.Identifier("t", want.changed_field)
+        statement = sql.SQL(
+            "SELECT count(*) FILTER (WHERE {where}), "
+            "sum((extract(epoch FROM {name}) * 1000000)::bigint) FILTER (WHERE {where}), "
+            "count(*) FILTER (WHERE {never}) FROM {table} AS t "
+            "WHERE ({where}) OR ({never})"
+        ).format(where=where, name=name, never=_unstamped(name), table=table.identifier)
+        count, stamps, unstamped = self._db.read(
+            statement, [*params, *params, *params]
+        )[0]
+        return Window(count, stamps=int(stamps or 0), unstamped=unstamped)
+
+    def unstamped(self, obj: ObjectType, want: Want) -> Iterator[Page]:
+        where = _unstamped(sql.Identifier("t", want.changed_field))
+        plain = replace(want, changed_field="")
+        for page in self._reader(obj, plain).pages(None, where):
+            yield replace(page, cursor=None)
 
     def _window(
         self, obj: ObjectType, want: Want, after: datetime, until: datetime | None
@@ -271,10 +297,10 @@ class PostgresConnector:
         if column.base == "timestamp":
             bound = sql.SQL("(%s::timestamptz AT TIME ZONE 'UTC')")
         name = sql.Identifier("t", column.name)
-        # What is changed at infinity would be read each time, for ever.
+        # What changed at infinity would be read each time, for ever.
         parts = [
             sql.SQL("{} > {}").format(name, bound),
-            sql.SQL("{} < 'infinity'").format(name),
+            sql.SQL("{} < {}").format(name, LATEST),
         ]
         if until is not None:
             parts.append(sql.SQL("{} <= {}").format(name, bound))

@@ -1,0 +1,88 @@
+"""What becomes visible late is neither missed nor taken for news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from connections.sandbox.server import SandboxServer
+from tests.world import World
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+ANN, BOB = "ann@x.example", "bob@x.example"
+
+
+@pytest.fixture
+def world(pg_dsn: str) -> Iterator[World]:
+    with SandboxServer(switches={"search_lag_s": 0}) as sandbox:
+        yield World(sandbox, pg_dsn)
+
+
+def name(world: World, mail: str, text: str) -> None:
+    world.sql("UPDATE people SET first_name = %s WHERE email = %s", text, mail)
+
+
+def names(world: World) -> dict[str, tuple[object, object]]:
+    """First names in HubSpot and in the app, by e-mail."""
+    app, hubspot = world.people_rows(), world.contacts_in_hubspot()
+    return {mail: (hubspot[mail]["firstname"], app[mail][0]) for mail in app}
+
+
+def both(world: World) -> None:
+    world.create("contacts", [{"email": m, "firstname": "A"} for m in (ANN, BOB)])
+    world.set_up()
+    world.run()
+    world.run()  # what the first wrote is read
+
+
+def test_a_search_behind_our_own_write_undoes_nothing(world: World) -> None:
+    both(world)
+    world.sandbox.control.set_switches(search_lag_s=3600)
+    name(world, ANN, "B")
+    world.run()
+    name(world, ANN, "C")
+    world.run()  # search still shows Ann as she was at first
+    assert names(world)[ANN] == ("C", "C")
+    world.sandbox.control.settle()
+    world.run()
+    assert names(world)[ANN] == ("C", "C")
+
+
+def test_a_transaction_that_commits_late_is_not_missed(world: World) -> None:
+    both(world)
+    with psycopg.connect(world.dsn) as slow:
+        slow.execute("UPDATE people SET first_name = 'late' WHERE email = %s", [ANN])
+        name(world, BOB, "B")  # later by its stamp, and committed before
+        world.run()
+    world.run()
+    assert names(world) == {ANN: ("late", "late"), BOB: ("B", "B")}
+
+
+def test_an_archived_record_does_not_hide_one_that_search_shows_late(
+    world: World,
+) -> None:
+    both(world)
+    ids = {mail: row["id"] for mail, row in world.contacts_in_hubspot().items()}
+    world.sandbox.control.set_switches(search_lag_s=3600)
+    world.create("contacts", [{"email": "cid@x.example", "firstname": "C"}])
+    world.client.crm.objects.basic_api.archive("contacts", ids[BOB])
+    world.run()
+    world.sandbox.control.settle()
+    world.run()
+    assert world.people_rows()["cid@x.example"][0] == "C"
+
+
+def test_rows_without_a_time_of_change_are_read_each_time(world: World) -> None:
+    world.sql("ALTER TABLE people ALTER updated_at DROP NOT NULL")
+    world.sql("ALTER TABLE people DISABLE TRIGGER touch")
+    both(world)
+    world.sql(
+        "UPDATE people SET updated_at = NULL, first_name = 'N' WHERE email = %s", ANN
+    )
+    world.run()
+    assert names(world)[ANN] == ("N", "N")
+    name(world, ANN, "M")
+    world.run()
+    assert names(world)[ANN] == ("M", "M")
