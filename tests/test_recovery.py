@@ -15,6 +15,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from associations.run import writing
+from connections.connectors import http
 from connections.connectors.postgres.connector import PostgresConnector
 from connections.sandbox.server import SandboxServer
 from syncs import services, tasks
@@ -159,7 +160,10 @@ def one_write_for_each_side(world: World) -> str:
     return made
 
 
-def test_an_update_that_timed_out_travels_though_the_other_side_s_went(world):
+def test_an_update_that_timed_out_travels_though_the_other_side_s_went(
+    world, monkeypatch
+):
+    monkeypatch.setattr(http, "FIRST_PAUSE_S", 0.01)  # between its tries
     one_write_for_each_side(world)
     world.sandbox.control.set_faults("drop,path=0-2/batch/update")
     report = world.run(world.companies)
