@@ -14,8 +14,15 @@ def main() -> None:
     if len(sys.argv) > 1 and sys.argv[1] in LATER:
         sys.stderr.write(f"{sys.argv[1]} is not available in this version.\n")
         sys.exit(2)
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    try:
+        assert settings.INSTALLED_APPS  # reads the settings
+    except ImproperlyConfigured as exc:
+        sys.stderr.write(f"{exc}\n")
+        sys.exit(2)
     execute_from_command_line(sys.argv)
 
 

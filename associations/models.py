@@ -130,6 +130,10 @@ class AssociationLink(models.Model):
     )
     code = models.CharField(max_length=40, blank=True)
     text = models.TextField(blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    retry_at = models.DateTimeField(
+        null=True, blank=True, help_text="when a refused link is tried again"
+    )
     since = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -142,27 +142,11 @@ class AssociationStage:
             chunk = Chunk(session, links, set())
             self.read(chunk)
             self.plan(chunk)
-            self._without_failed(chunk)
             with transaction.atomic():
                 Change.objects.bulk_create(chunk.changes, batch_size=300)
                 save_links([x for x in chunk.links if x.pk in chunk.touched])
             planned += len(chunk.changes)
         return planned
-
-    def _without_failed(self, chunk: Chunk) -> None:
-        """What this run was refused already, it does not try again."""
-        refused = {
-            _place(change): change
-            for change in Change.objects.filter(
-                run=chunk.session.run,
-                outcome=ChangeOutcome.FAILED,
-                kind__in=KINDS,
-                link__in=[link.pk for link in chunk.links],
-            )
-        }
-        again = [c for c in chunk.changes if _place(c) in refused]
-        self.writer.keep_failing([refused[_place(c)] for c in again])
-        chunk.changes = [c for c in chunk.changes if _place(c) not in refused]
 
     def _resolvable(self, session: Session) -> set[int]:
         """Records with a pending link whose far record is paired by now."""
@@ -291,8 +275,3 @@ class AssociationStage:
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }
-
-
-def _place(change: Change) -> tuple[int | None, str, str, int | None]:
-    """What two changes of the same link have in common."""
-    return change.link_id, change.mapping_key, change.side, change.other_link_id

@@ -28,6 +28,21 @@ env = environ.Env()
 # The environment wins over the file, so that one variable can be tried out.
 env.read_env(os.environ.get("CROSSLINK_ENV_FILE", BASE_DIR / ".env"))
 
+
+def _whole(name: str, default: int) -> int:
+    try:
+        return int(env.int(name, default=default))
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{name} must be a whole number.") from exc
+
+
+def _seconds(name: str, default: float) -> float:
+    try:
+        return float(env.float(name, default=default))
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{name} must be a number of seconds.") from exc
+
+
 # Where the installation keeps its own files; the one folder to back up.
 VAR_DIR = BASE_DIR / env.str("CROSSLINK_VAR_DIR", default="var")
 STATIC_ROOT = VAR_DIR / "static"
@@ -56,15 +71,15 @@ for _position, _key in enumerate(ENCRYPTION_KEYS, start=1):
         ) from exc
 
 # How long a silent run keeps its syncs.
-LEASE_SECONDS = env.int("CROSSLINK_LEASE_SECONDS", default=60)
+LEASE_SECONDS = _whole("CROSSLINK_LEASE_SECONDS", default=60)
 ALLOW_PRIVATE_HOSTS = env.bool("CROSSLINK_ALLOW_PRIVATE_HOSTS", default=False)
-LOG_RETENTION_DAYS = env.int("CROSSLINK_LOG_RETENTION_DAYS", default=90)
+LOG_RETENTION_DAYS = _whole("CROSSLINK_LOG_RETENTION_DAYS", default=90)
 # How long a run that a person started lets HubSpot's search catch up before it asks.
-SEARCH_SETTLE_SECONDS = env.float("CROSSLINK_SEARCH_SETTLE_SECONDS", default=5.0)
+SEARCH_SETTLE_SECONDS = _seconds("CROSSLINK_SEARCH_SETTLE_SECONDS", default=5.0)
 # How old a create of unknown outcome must be before its absence is believed.
-CREATE_SETTLE_SECONDS = env.float("CROSSLINK_CREATE_SETTLE_SECONDS", default=10.0)
-HTTP_CONNECT_TIMEOUT = env.float("HTTP_CONNECT_TIMEOUT", default=10.0)  # seconds
-HTTP_TIMEOUT = env.float("HTTP_TIMEOUT", default=30.0)  # seconds without an answer
+CREATE_SETTLE_SECONDS = _seconds("CROSSLINK_CREATE_SETTLE_SECONDS", default=10.0)
+HTTP_CONNECT_TIMEOUT = _seconds("HTTP_CONNECT_TIMEOUT", default=10.0)  # seconds
+HTTP_TIMEOUT = _seconds("HTTP_TIMEOUT", default=30.0)  # seconds without an answer
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")  # blank: loopback only
 
 # What every chunk of a run passes, in this order.
@@ -172,7 +187,7 @@ DATABASES = {"default": _database()}
 
 # --- Task cluster --------------------------------------------------------------------
 
-Q_WORKERS = env.int("Q_WORKERS", default=2)
+Q_WORKERS = _whole("Q_WORKERS", default=2)
 _Q_TIMEOUT = 300  # seconds; tasks are slices well under it
 _Q_QUEUED = 2 + 1  # prefetched: queue_limit + bulk
 Q_CLUSTER = {

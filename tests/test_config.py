@@ -56,9 +56,37 @@ def run_with(
 # --- Settings
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("CROSSLINK_ENCRYPTION_KEYS", "short"),
+        ("CROSSLINK_LEASE_SECONDS", "soon"),
+        ("Q_WORKERS", "two"),
+        ("HTTP_TIMEOUT", "long"),
+        ("DATABASE_URL", "mysql://db/crosslink"),
+    ],
+)
+def test_a_setting_that_cannot_be_read_is_named_in_one_line(name, value):
+    ended = subprocess.run(
+        [sys.executable, "manage.py", "sync"],
+        cwd=ROOT,
+        env={**os.environ, name: value, "DJANGO_SETTINGS_MODULE": "config.settings"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert name in ended.stderr
+    assert value not in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
 def test_the_example_lists_every_variable_that_the_settings_read():
     source = (ROOT / "config" / "settings.py").read_text()
-    read = set(re.findall(r'env\.\w+\(\s*"([A-Z_]+)"', source))
+    read = set(re.findall(r'(?:env\.\w+|_whole|_seconds)\(\s*"([A-Z_]+)"', source))
     example = (ROOT / ".env.example").read_text()
     listed = re.findall(r"^(?:# )?([A-Z_]+)=", example, re.MULTILINE)
     assert sorted(listed) == sorted(read)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from associations.engine.types import ONE_PRIMARY
+from connections.catalogue import Code
 from connections.connectors.base import AssociationConnector
 from connections.records import AssociationType, Edge, Outcome
 
@@ -18,6 +19,13 @@ Ends = tuple[str, str]  # HubSpot ids, from and to
 Types = frozenset[AssociationType]
 Known = Mapping[str, Mapping[str, Types]]  # what each record was linked to when planned
 NO_TYPES: Types = frozenset()
+# Refusals that no other order of writing gets around.
+OF_THE_LINK = (
+    Code.LIMIT_REACHED,
+    Code.RECORD_GONE,
+    Code.TYPE_UNKNOWN,
+    Code.SCOPE_MISSING,
+)
 _Write = Callable[[str, str, Sequence[Edge]], list[Outcome]]
 
 
@@ -41,7 +49,8 @@ class Insister:
         former = {
             ends: edge
             for ends in _refused(outcomes)
-            if (edge := self._former(edges[ends])) is not None
+            if outcomes[ends].code not in OF_THE_LINK
+            and (edge := self._former(edges[ends])) is not None
         }
         demoted = self._each(self.hubspot.unlabel, former)
         free = {ends: edges[ends] for ends, outcome in demoted.items() if outcome.ok}

@@ -16,6 +16,7 @@ from connections.catalogue import Code
 from connections.records import AssociationType, Linked, Side, Want
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.plan import wait_after
 from syncs.run.planning import show
 from syncs.run.session import now
 from syncs.run.stage import Chunk, Note
@@ -255,13 +256,33 @@ class LinkPlanner:
         if link.pk in self.chunk.creating and self._must_wait(link, result):
             return
         changing: dict[str, set[int]] = {}
+        resting = self._resting(link)
         for change in result.changes:
-            self._change(link, change, result)
+            if (change.mapping_key, change.far_key) not in resting:
+                self._change(link, change, result)
             mine = changing.setdefault(change.mapping_key, set())
             mine |= {*change.ends, *([change.far_key] if change.far_key else [])}
         for mapped in self.pair.mappings:
             self._bases(link, mapped, result, changing.get(mapped.key, set()))
             self._opens(link, mapped, result)
+
+    def _resting(self, link: RecordLink) -> set[tuple[str, int | None]]:
+        """Links that were refused and are not due again, though nothing moved."""
+        if link.pk in self.chunk.due:
+            return set()
+        moment, run = now(), self.session.run
+        # A full run tries again what was refused before it.
+        since = run.started_at if run.full else None
+        return {
+            (key, row.other_id)
+            for (key, link_id), rows in self.stored.open.items()
+            for row in rows
+            if link_id == link.pk
+            and row.state == LinkState.FAILING
+            and row.retry_at is not None
+            and row.retry_at > moment
+            and (since is None or row.retry_at - wait_after(row.attempts) >= since)
+        }
 
     def _must_wait(self, link: RecordLink, result: Result) -> bool:
         """A record whose reference must not be empty waits for its target."""
@@ -379,9 +400,12 @@ class LinkPlanner:
         """Pending and failing links, kept with the age they have."""
         if mapped.key not in result.base:
             return  # it could not be judged
+        # What was refused stays known until the system takes it.
+        tried = {c.far_key for c in result.changes if c.mapping_key == mapped.key}
         held = {
             (r.other_id, r.other_remote_id, r.state, r.code): r
             for r in self.stored.open.get((mapped.key, link.pk), ())
+            if r.state != LinkState.FAILING or r.other_id not in tried
         }
         for row in self._open_rows(link, mapped, result):
             at = (row.other_id, row.other_remote_id, row.state, row.code)

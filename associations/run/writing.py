@@ -23,6 +23,7 @@ from connections.records import (
 )
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.plan import wait_after
 from syncs.run.pull import reread
 from syncs.run.session import ALONE, Session, now
 from syncs.run.stage import Inline
@@ -449,20 +450,37 @@ class LinkWriter:
 
     def keep_failing(self, refused: Sequence[Change]) -> None:
         """Note links that HubSpot or the app would not take."""
-        rows = [
-            AssociationLink(
-                mapping_id=int(c.mapping_key),
-                link_id=c.link_id,
-                other_id=c.other_link_id,
-                side=c.side,
+        known = {
+            (row.mapping_id, row.link_id, row.other_id): row
+            for row in AssociationLink.objects.filter(
+                link__in=[c.link_id for c in refused if c.link_id],
                 state=LinkState.FAILING,
-                code=c.error_code,
-                text=c.error_text,
             )
-            for c in refused
-            if c.link_id
-        ]
-        AssociationLink.objects.bulk_create(rows, batch_size=300, ignore_conflicts=True)
+        }
+        new: list[AssociationLink] = []
+        for change in refused:
+            if not change.link_id:
+                continue
+            at = (int(change.mapping_key), change.link_id, change.other_link_id)
+            row = known.get(at)
+            if row is None:
+                row = known[at] = AssociationLink(
+                    mapping_id=at[0],
+                    link_id=at[1],
+                    other_id=at[2],
+                    state=LinkState.FAILING,
+                )
+                new.append(row)
+            row.side, row.code, row.text = (
+                change.side,
+                change.error_code,
+                change.error_text,
+            )
+            row.attempts += 1
+            row.retry_at = now() + wait_after(row.attempts)
+        names = ["side", "code", "text", "attempts", "retry_at"]
+        update_rows([row for row in known.values() if row.pk], names)
+        AssociationLink.objects.bulk_create(new, batch_size=300, ignore_conflicts=True)
 
 
 def _known(changes: Sequence[Change]) -> dict[str, dict[str, Types]]:

@@ -79,6 +79,9 @@ class SyncRun(models.Model):
     error_text = models.TextField(blank=True)
     cancel_requested = models.BooleanField(default=False)
     attempts = models.PositiveIntegerField(default=0)
+    holder = models.CharField(
+        max_length=200, blank=True, help_text="host, process and its start"
+    )
     created_at = models.DateTimeField(auto_now_add=True, db_index=True)
     queued_at = models.DateTimeField(
         null=True, blank=True, help_text="when the task cluster was last told of it"

@@ -18,7 +18,7 @@ from connections.redaction import redact
 from syncs.models import Change, ObjectSync, SyncRun
 from syncs.models.choices import ENDED_STATUSES as ENDED
 from syncs.models.choices import ChangeOutcome, Status
-from syncs.run.lease import Lease, LeaseBusy, LeaseLost
+from syncs.run.lease import Lease, LeaseBusy, LeaseLost, holder_is_dead
 from syncs.run.match import match
 from syncs.run.plan import plan
 from syncs.run.pull import pull
@@ -52,7 +52,7 @@ def run_child(
         run.save()
         raise
     except LeaseBusy:
-        _end(run, Status.FAILED, Code.RUN_OPEN, "Another run of this sync is going on.")
+        refuse_busy(run)
     except LeaseLost:
         _end(
             run,
@@ -77,6 +77,16 @@ def run_child(
         raise
 
 
+def refuse_busy(run: SyncRun) -> None:
+    """End a child run that another run is in the way of."""
+    _end(run, Status.FAILED, Code.RUN_OPEN, "Another run of this sync is going on.")
+
+
+def beat(run: SyncRun) -> None:
+    """Show that a run which only waits is alive."""
+    SyncRun.objects.filter(pk=run.pk).update(heartbeat_at=now())
+
+
 @contextmanager
 def _leased(run: SyncRun, deadline: float | None) -> Iterator[Lease]:
     sync = run.sync
@@ -92,7 +102,7 @@ def _leased(run: SyncRun, deadline: float | None) -> Iterator[Lease]:
             if not run.wait or run.status == Status.RUNNING:
                 raise
             if run.parent is not None:
-                SyncRun.objects.filter(pk=run.parent.pk).update(heartbeat_at=now())
+                beat(run.parent)
             time.sleep(WAIT_STEP_S)
 
 
@@ -341,4 +351,9 @@ def close_abandoned() -> int:
         "finished_at": moment,
     }
     closed = died.update(**failed) + stillborn.update(**failed)
+    here = SyncRun.objects.filter(status=Status.RUNNING, parent=None).exclude(holder="")
+    killed = [run.pk for run in here if holder_is_dead(run.holder)]
+    closed += SyncRun.objects.filter(
+        Q(pk__in=killed) | Q(parent__in=killed), status=Status.RUNNING
+    ).update(**failed)
     return closed + orphans.update(status=Status.CANCELLED, finished_at=moment)

@@ -168,4 +168,10 @@ def stand(link: RecordLink, note: Note, *, changing: bool) -> None:
 def back_off(link: RecordLink) -> None:
     """Try a failing record again later, at most a day apart, until something moves."""
     link.attempts += 1
-    link.retry_at = now() + min(BACK_OFF * 2 ** min(link.attempts - 1, 12), LONGEST)
+    link.retry_at = now() + wait_after(link.attempts)
+
+
+def wait_after(attempts: int) -> timedelta:
+    """How long what failed so often is left alone."""
+    doubled: timedelta = BACK_OFF * 2 ** min(attempts - 1, 12)
+    return min(doubled, LONGEST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from syncs.models import RecordLink
+from syncs.models.choices import RecordState
 from syncs.run.session import REFUSED, Session
 from syncs.run.store import update_rows
 
@@ -15,15 +16,14 @@ def renew(session: Session) -> None:
     The baseline of a mapping that is gone, or means something else now, is dropped: if it
     ever comes back, that is its first sync.
     """
+    if session.run.full:
+        _try_failing(session)
     if not session.renewed:
         return
     mine = RecordLink.objects.filter(sync=session.sync)
     known = {mapped.key for mapped in session.fields}
     last = 0
-    while True:
-        rows = list(mine.filter(pk__gt=last).order_by("pk")[:LINKS_AT_ONCE])
-        if not rows:
-            break
+    while rows := list(mine.filter(pk__gt=last).order_by("pk")[:LINKS_AT_ONCE]):
         last = rows[-1].pk
         stale = [
             row
@@ -37,3 +37,15 @@ def renew(session: Session) -> None:
         session.lease.check()
     mine.filter(dirty=False).update(dirty=True)
     mine.filter(retry_at__isnull=False).update(retry_at=None)
+
+
+def _try_failing(session: Session) -> None:
+    """A full run tries what failed before at once, whatever its back-off."""
+    failing = RecordLink.objects.filter(sync=session.sync, state=RecordState.FAILING)
+    last = 0
+    while rows := list(failing.filter(pk__gt=last).order_by("pk")[:LINKS_AT_ONCE]):
+        last = rows[-1].pk
+        for row in rows:
+            row.stage_state.pop(REFUSED, None)
+            row.dirty, row.retry_at = True, None
+        update_rows(rows, ["stage_state", "dirty", "retry_at"])

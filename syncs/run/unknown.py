@@ -32,7 +32,7 @@ from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
 from syncs.run.store import references_json, save_links
-from syncs.run.writes import RecordWriter, absorb, close, save_changes
+from syncs.run.writes import RecordWriter, absorb, alike, close, save_changes
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far a system's clock may be behind ours
 
@@ -219,7 +219,7 @@ def _agrees(session: Session, side: Side, change: Change, record: Record) -> boo
             held = canonical(record.values.get(name), field, zone=session.zone)
         except ValueProblem:
             return False
-        if not same(held, value) and str(held).casefold() != str(value).casefold():
+        if not alike(held, value):
             return False
     return True
 

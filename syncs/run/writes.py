@@ -73,6 +73,11 @@ def close(
     change.done_at = now()
 
 
+def alike(held: Canon, sent: Canon) -> bool:
+    """Whether a system may have made one value of the other: letter case aside."""
+    return same(held, sent) or str(held).casefold() == str(sent).casefold()
+
+
 class RecordWriter:
     """Applies a run's record changes: creates, then updates, on either side."""
 
@@ -200,13 +205,18 @@ class RecordWriter:
         untouched = record.modified_at is not None and (
             record.modified_at == record.created_at
         )
+        # Somebody else may have made it, where ours never arrived.
+        ours = untouched and all(
+            alike(link.values_on(side).get(name), sent)
+            for name, sent in change.after.items()
+        )
         for mapped in self.session.fields:
             here, there = mapped.name_on(side.other), mapped.name_on(side)
             if here in (link.values_on(side.other).get(PROBLEMS) or {}):
                 continue
             held = link.values_on(side).get(there)
             sent = change.after.get(there)
-            if recovered and not untouched and not same(held, sent):
+            if recovered and not ours and not same(held, sent):
                 continue
             given = link.values_on(side.other).get(here)
             if not mapped.writes(side):

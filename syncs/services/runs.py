@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -15,8 +16,16 @@ from django_q.tasks import async_task
 
 from connections.catalogue import Code, remedy_for
 from syncs.models import ObjectSync, SyncRun
-from syncs.models.choices import ChangeOutcome, Status, Trigger
-from syncs.run.child import Progress, close_abandoned, run_child
+from syncs.models.choices import OPEN_STATUSES, ChangeOutcome, Status, Trigger
+from syncs.run.child import (
+    WAIT_STEP_S,
+    Progress,
+    beat,
+    close_abandoned,
+    refuse_busy,
+    run_child,
+)
+from syncs.run.lease import holder, holder_is_dead
 from syncs.run.session import SliceOver, now
 from syncs.run.stage import make_stages
 
@@ -176,9 +185,32 @@ def _claim(run: SyncRun) -> bool:
         status=Status.RUNNING,
         started_at=Coalesce("started_at", moment),
         heartbeat_at=moment,
+        holder=holder(),
     )
     run.refresh_from_db()
     return bool(claimed)
+
+
+def _before(run: SyncRun, sync_id: int | None) -> bool:
+    """Whether an earlier run is at work that has this sync, too, and has still to do it.
+
+    It will do the whole of what it was asked for: taking one sync out of its middle would
+    leave both runs with half, and links without their ends.
+    """
+    others = (
+        SyncRun.objects.filter(
+            sync=sync_id, status__in=OPEN_STATUSES, parent__status=Status.RUNNING
+        )
+        .exclude(parent=run)
+        .select_related("parent")
+    )
+    mine = (run.started_at, run.pk)
+    return any(
+        child.parent is not None
+        and (child.parent.started_at, child.parent.pk) < mine
+        and not holder_is_dead(child.parent.holder)
+        for child in others
+    )
 
 
 def _child(
@@ -189,6 +221,14 @@ def _child(
         child.status, child.finished_at = Status.CANCELLED, now()
         child.save(update_fields=["status", "finished_at"])
         return
+    while _before(run, child.sync_id):
+        if not run.wait:
+            refuse_busy(child)
+            return
+        beat(run)
+        if deadline is not None and time.monotonic() > deadline:
+            raise SliceOver
+        time.sleep(WAIT_STEP_S)
     if run.plan_id is not None and child.plan_id is None:
         child.status, child.finished_at = Status.SUCCEEDED, now()
         child.save(update_fields=["status", "finished_at"])
