@@ -111,6 +111,21 @@ def test_an_edit_between_a_lost_create_and_its_recovery_travels(world):
     assert world.contacts_in_hubspot()[ANN]["firstname"] == "New"
 
 
+def test_a_record_that_another_made_instead_of_a_lost_create_is_merged(world):
+    world.sql(
+        "INSERT INTO people (email, first_name, last_name) VALUES (%s, 'Ann', 'Ash')",
+        ANN,
+    )
+    world.set_up()
+    lose_a_create(world, "contacts", UNSENT)
+    (made,) = world.create("contacts", [{"email": ANN, "firstname": "Anna"}])
+    world.run()
+    assert world.people_rows() == {ANN: ("Anna", "Ash", None)}
+    assert world.contacts_in_hubspot() == {
+        ANN: {"id": made, "email": ANN, "firstname": "Anna", "lastname": "Ash"}
+    }
+
+
 def test_pruning_keeps_what_tells_of_an_unanswered_create(world, settings):
     world.sql("INSERT INTO companies (name, domain) VALUES ('A', %s)", A)
     world.set_up()
