@@ -6,16 +6,31 @@ whole group would make the task cluster hang.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+PR_SET_PDEATHSIG = 1  # prctl(2)
 STOP_S = 20.0  # for a child to finish what it is at
+
+
+def _end_with(parent: int) -> Callable[[], None]:
+    """Let a child be asked to stop when the demo dies, even of SIGKILL (Linux only)."""
+    libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+    def ask_the_kernel() -> None:
+        if libc is not None:
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:  # it died before this
+                os._exit(1)
+
+    return ask_the_kernel
 
 
 class Child:
@@ -33,6 +48,7 @@ class Child:
                 stderr=out,
                 env={**os.environ, **environ},
                 start_new_session=True,
+                preexec_fn=_end_with(os.getpid()),
             )
 
     @property

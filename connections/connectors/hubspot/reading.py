@@ -134,7 +134,7 @@ class Reader:
             full = found if fits else self._read_again(obj, names, found)
             records = tuple(to_record(obj, row, want.fields) for row in full)
             last = str(max(ids))
-            more = next_after(answer.body) is not None or len(found) >= SEARCH_PAGE
+            more = next_after(answer.body) is not None or _full(answer, found)
             yield Page(records, last if more else None, answer.at)
             if not more:
                 return
@@ -368,6 +368,14 @@ def _named_missing(answer: Answer, missing: Iterable[str]) -> set[str]:
             ids += [text(error["id"])] if error.get("id") is not None else []
             named |= set(ids) if ids else lacking
     return named & lacking
+
+
+def _full(answer: Answer, found: Sequence[Json]) -> bool:
+    """Whether a page without a word of another may have one all the same."""
+    total = answer.body.get("total")
+    if isinstance(total, int) and total <= len(found):
+        return False
+    return len(found) >= SEARCH_PAGE
 
 
 def _says_not_found(body: object) -> bool:
