@@ -263,6 +263,7 @@ def test_a_worker_whose_lease_was_taken_meanwhile_keeps_nothing(world, monkeypat
         if not successor:
             past = timezone.now() - timedelta(minutes=2)
             ObjectSync.objects.update(lease_until=past)
+            SyncRun.objects.filter(status="running").update(heartbeat_at=past)
             world.update("companies", made, phone="3")
             successor.append({})
             successor[0] = world.run(world.companies)
