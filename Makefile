@@ -8,6 +8,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# Two files of tests at a time; one file's tests share what they start.
+PARALLEL := -n 2 --dist loadfile
 
 help:
 	@echo "make demo   two systems brought into step, and the admin to look at it"
@@ -66,8 +68,8 @@ demo: venv
 	@exec $(BIN)/python manage.py demo $(ARGS)
 
 test: venv-dev browser
-	$(BIN)/python -m pytest $(ARGS)
-	$(BIN)/python -m tests.on_postgres $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	$(BIN)/python -m tests.on_postgres $(PARALLEL) $(ARGS)
 
 check: venv-dev
 	$(BIN)/ruff check .

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="crosslink-pg-") as folder:
         # PostgreSQL refuses to run as root; its own user must get to its data in here.
         os.chmod(folder, 0o755)
-        with PostgresServer(Path(folder) / "data") as server:
+        with PostgresServer(Path(folder) / "data", fast=True) as server:
             command = [sys.executable, "-m", "pytest", "--database-only"]
             status = subprocess.run(
                 [*command, "-m", "not e2e", *arguments],

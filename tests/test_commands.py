@@ -105,6 +105,31 @@ def test_a_file_is_applied_and_applying_its_export_changes_nothing(world, file):
     assert list(ObjectSync.objects.values_list("name", "revision")) == revisions
 
 
+def test_credentials_typed_in_the_admin_are_left_out_of_an_export_and_kept(world, file):
+    manage("setup", "apply", str(file))
+    HubSpotAccount.objects.update(credential_env={})
+    ConnectedApp.objects.update(credential_env={})
+    HubSpotAccount.objects.create(
+        name="A second portal whose name is so long that its line does not hold it",
+        base_url=world.sandbox.hubspot_url,
+        credentials={"token": "sandbox-token-second"},
+        requests_per_10s=190,
+    )
+    exported = manage("setup", "export")
+    assert (exported.status, exported.err) == (0, "")
+    assert exported.out.count("stored here, not exported") == 3
+    for secret in (*world.sandbox.tokens.values(), world.dsn):
+        assert secret not in exported.out
+    listed = yaml.safe_load(exported.out)
+    assert len(listed["hubspot"]) == 2
+    assert not any("token" in account for account in listed["hubspot"])
+    file.write_text(exported.out, encoding="utf-8")
+    again = manage("setup", "apply", str(file))
+    assert (again.status, again.err) == (0, "")
+    assert "nothing changed" in again.out
+    assert HubSpotAccount.objects.get(name="Acme").credentials["token"]
+
+
 def test_a_check_changes_nothing(world, file):
     checked = manage("setup", "apply", str(file), "--check")
     assert checked.status == 0, checked.err

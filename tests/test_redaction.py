@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import logging
 
@@ -12,7 +13,7 @@ from connections.redaction import RedactFilter, redact
 
 pytestmark = pytest.mark.unit
 
-KEY = Fernet.generate_key().decode()
+KEY = base64.urlsafe_b64encode(bytes(range(200, 232))).decode()
 PAT = "pat-na1-11111111-2222-3333-4444-555555555555"
 
 

@@ -90,7 +90,8 @@ class _Writer:
         """Save an account or an app if anything of it is new."""
         model = type(owner)
         stored = model.objects.filter(pk=owner.pk).first() if owner.pk else None
-        names = [f.attname for f in model._meta.concrete_fields]
+        # Who the credentials belong to is found out, not set up.
+        names = [f.attname for f in model._meta.concrete_fields if f.name != "identity"]
         same = stored is not None and all(
             getattr(stored, n) == getattr(owner, n) for n in names
         )
@@ -100,7 +101,9 @@ class _Writer:
             owner.test_text = owner.identity
             owner.save()
         save_schema(owner, self.plan.schemas[path])
-        model.objects.filter(pk=owner.pk).update(discovered_at=timezone.now())
+        model.objects.filter(pk=owner.pk).update(
+            discovered_at=timezone.now(), identity=owner.identity
+        )
 
     def _note(self, what: str, name: str, *, new: bool) -> None:
         self.changed.append(f"{what} {name!r} {'added' if new else 'changed'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from connections.models import ConnectedApp, HubSpotAccount
 from syncs.models import ObjectSync
 
 STORED = "crosslink-stored-credential"
+_STORED_TOKEN = re.compile(rf",\s*token:\s+{STORED}")
 Json = dict[str, Any]
 _PLAIN_ACCOUNT = AccountSpec(path="", name="")
 _PLAIN_SYNC = SyncSpec(path="", name="", hubspot_object="", app_object="")
@@ -44,14 +46,16 @@ def export(app_name: str | None = None) -> str:
 
 def _commented(text: str) -> str:
     """Stored credentials are left out, with a comment in their place."""
+    # An account is a list item in braces, perhaps over several lines; its name is first.
+    while found := _STORED_TOKEN.search(text):
+        item = text.rfind("\n- ", 0, found.start()) + 1
+        note = "# The next account's token is stored here, not exported.\n"
+        text = text[:item] + note + text[item : found.start()] + text[found.end() :]
     lines = []
     for line in text.splitlines():
         if STORED in line:
             lead = line[: len(line) - len(line.lstrip())]
-            name = line.strip().lstrip("- ").split(":")[0].strip("{ ")
-            if line.lstrip().startswith("credentials"):
-                name = "credentials"
-            line = f"{lead}# {name}: stored here, not exported"
+            line = f"{lead}# credentials: stored here, not exported"
         lines.append(line)
     return "\n".join(lines) + "\n"
 

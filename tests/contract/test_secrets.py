@@ -158,7 +158,8 @@ def test_a_password_is_not_shown_by_a_statement_that_fails(probes: PostgresSyste
 def test_the_sandboxs_own_token_is_in_no_log_of_a_usual_day(
     hubspot: HubSpotSystem, caplog: pytest.LogCaptureFixture
 ):
-    caplog.set_level(logging.DEBUG)
+    # Another test may have set up logging as a command does, which quiets it.
+    caplog.set_level(logging.DEBUG, logger="urllib3")
     hubspot.plant([{"title": "t"}])
     list(hubspot.connector.pages(hubspot.obj, hubspot.want))
     hubspot.connector.test()
