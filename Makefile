@@ -8,8 +8,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
-# Two files of tests at a time; one file's tests share what they start.
-PARALLEL := -n 2 --dist loadfile
+# Two tests at a time.
+PARALLEL := -n 2 --dist worksteal
 
 help:
 	@echo "make demo   two systems brought into step, and the admin to look at it"

@@ -32,6 +32,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 SAMPLE = 24  # places tried by the suite
+PARTS = 4  # tests that share them out
 EVERY = "CROSSLINK_KILL_EVERYWHERE"
 COMPANIES, PEOPLE = 60, 140  # records of the run, half of them on each side alone
 
@@ -198,15 +199,17 @@ def world(pg_dsn: str) -> Iterator[World]:
         yield world
 
 
-def test_a_run_killed_anywhere_is_finished_by_the_next(world):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_run_killed_anywhere_is_finished_by_the_next(world, part):
     plant(world)
     places = count_places(world)
     expected = state(world)
     assert len(expected[1]) == PEOPLE
     assert len(expected[2]) == PEOPLE
     step = 1 if os.environ.get(EVERY) else max(places // SAMPLE, 1)
+    tried = range(1 + part * step, places + 1, step * PARTS)
     killed = 0
-    for at in range(1, places + 1, step):
+    for at in tried:
         forget()
         plant(world)
         killed += killed_run(world, at) == signal.SIGKILL
@@ -217,4 +220,4 @@ def test_a_run_killed_anywhere_is_finished_by_the_next(world):
         for child in again["syncs"]:
             work = [child[k] for k in ("created", "updated")]
             assert work == [{"hubspot": 0, "app": 0}] * 2, (at, child)
-    assert killed >= places // step * 0.9  # threads take turns: not every count is met
+    assert killed >= len(tried) * 0.8  # threads take turns: not every count is met
