@@ -19,13 +19,8 @@ Ends = tuple[str, str]  # HubSpot ids, from and to
 Types = frozenset[AssociationType]
 Known = Mapping[str, Mapping[str, Types]]  # what each record was linked to when planned
 NO_TYPES: Types = frozenset()
-# Refusals that no other order of writing gets around.
-OF_THE_LINK = (
-    Code.LIMIT_REACHED,
-    Code.RECORD_GONE,
-    Code.TYPE_UNKNOWN,
-    Code.SCOPE_MISSING,
-)
+# Refusals that may mean that a record has one primary only.
+OF_ONE_PRIMARY = (Code.VALUE_INVALID, Code.CONFLICT)
 _Write = Callable[[str, str, Sequence[Edge]], list[Outcome]]
 
 
@@ -49,21 +44,26 @@ class Insister:
         former = {
             ends: edge
             for ends in _refused(outcomes)
-            if outcomes[ends].code not in OF_THE_LINK
+            if outcomes[ends].code in OF_ONE_PRIMARY
             and (edge := self._former(edges[ends])) is not None
         }
         demoted = self._each(self.hubspot.unlabel, former)
         free = {ends: edges[ends] for ends, outcome in demoted.items() if outcome.ok}
-        found = self._each(self.hubspot.associate, free)
         back = {
             ends: Edge(
                 former[ends].from_id,
                 former[ends].to_id,
                 self.known[former[ends].from_id][former[ends].to_id],
             )
-            for ends in _refused(found)
+            for ends in free
         }
-        self._each(self.hubspot.associate, back)
+        try:
+            found = self._each(self.hubspot.associate, free)
+        except BaseException:
+            self._each(self.hubspot.associate, back)
+            raise
+        left = {ends: back[ends] for ends, outcome in found.items() if not outcome.ok}
+        self._each(self.hubspot.associate, left)
         return {ends: outcome for ends, outcome in found.items() if outcome.ok}
 
     def unlabel(

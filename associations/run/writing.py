@@ -36,6 +36,8 @@ COUNTED = {
     ChangeKind.UNLINK: "removed",
     ChangeKind.RELABEL: "changed",
 }
+# Columns of a record link that its ids can be had without.
+HEAVY = ("hubspot_values", "app_values", "app_references", "baseline", "stage_state")
 HUBSPOT_BATCH = 2000  # pairs one call to HubSpot may write
 
 
@@ -100,26 +102,30 @@ class LinkWriter:
         return {pk: _merged(inline) for pk, inline in found.items()}
 
     def _carried(self, creates: Sequence[Change]) -> list[Change]:
-        runs = {c.run_id for c in creates}
-        return [
-            change
-            for change in Change.objects.filter(
-                run__in=runs,
-                link__in=[c.link_id for c in creates],
+        """Link changes that go with creates: not of one that must come alone first."""
+        ids = [c.link_id for c in creates if c.link_id]
+        alone = set(
+            RecordLink.objects.filter(
+                pk__in=ids, stage_state__has_key=ALONE
+            ).values_list("pk", flat=True)
+        )
+        found = (
+            Change.objects.filter(
+                run__in={c.run_id for c in creates},
+                link__in=ids,
                 kind__in=KINDS,
                 outcome=ChangeOutcome.PLANNED,
-            ).select_related("other_link", "link")
+            )
+            .select_related("other_link")
+            .defer(*(f"other_link__{name}" for name in HEAVY))
+        )
+        return [
+            change
+            for change in found
             if change.after.get("inline")
             and change.mapping_key in self.pairs
-            and not self._goes_alone(change)
+            and not (change.side == Side.HUBSPOT and change.link_id in alone)
         ]
-
-    def _goes_alone(self, change: Change) -> bool:
-        return (
-            change.side == Side.HUBSPOT
-            and change.link is not None
-            and ALONE in change.link.stage_state
-        )
 
     def created(self, creates: Sequence[Change]) -> None:
         """What the creates carried is done."""

@@ -162,6 +162,9 @@ class _Writer:
         if changed or moved:
             if row.every_s != checked.spec.every_s:
                 row.due_at = None  # counted anew
+            objects = (wanted["hubspot_object"], wanted["app_object"])
+            if not new and (row.hubspot_object, row.app_object) != objects:
+                _forget(row)
             for name, value in wanted.items():
                 setattr(row, name, value)
             row.position = position
@@ -259,6 +262,14 @@ class _Writer:
         for row in list(rows):
             self.changed.append(f"{what} {row.name!r} archived")
             type(row).objects.filter(pk=row.pk).update(archived_at=now)
+
+
+def _forget(sync: ObjectSync) -> None:
+    """Drop what was read of other objects; nothing of it is paired."""
+    sync.record_links.all().delete()
+    sync.hubspot_cursor = sync.app_cursor_at = None
+    sync.full_read_at = sync.swept_at = None
+    sync.read_state = {}
 
 
 def _match_rows(

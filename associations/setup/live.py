@@ -171,7 +171,9 @@ class LiveCheck:
             mine.filter(name=spec.name).first()
             or mine.filter(name=spec.renamed_from or spec.name).first()
         )
-        if stored is None or not stored.record_links.exists():
+        if stored is None or not stored.record_links.filter(
+            hubspot_id__isnull=False, app_id__isnull=False
+        ):
             return
         for side, name in (
             (Side.HUBSPOT, stored.hubspot_object),

@@ -49,9 +49,11 @@ def run_child(
             _work(run, lease, progress, deadline)
     except SliceOver:
         run.status = Status.QUEUED
-        run.save()
+        _save(run)
         raise
     except LeaseBusy:
+        if run.attempts:  # it had begun, and goes on once the other is done
+            raise SliceOver from None
         refuse_busy(run)
     except LeaseLost:
         _end(
@@ -103,7 +105,16 @@ def _leased(run: SyncRun, deadline: float | None) -> Iterator[Lease]:
                 raise
             if run.parent is not None:
                 beat(run.parent)
+            run.refresh_from_db(fields=["cancel_requested"])
+            if run.cancel_requested:
+                raise Cancelled from None
             time.sleep(WAIT_STEP_S)
+
+
+def _save(run: SyncRun) -> None:
+    """Write a run's row, but for the wish of whoever wants it to stop."""
+    names = (f.name for f in SyncRun._meta.concrete_fields if not f.primary_key)
+    run.save(update_fields=[name for name in names if name != "cancel_requested"])
 
 
 def _begin(run: SyncRun) -> None:
@@ -111,7 +122,7 @@ def _begin(run: SyncRun) -> None:
     run.attempts += 1
     run.heartbeat_at = now()
     run.error_code = run.error_text = ""
-    run.save()
+    _save(run)
 
 
 def _close_dead(run: SyncRun) -> None:
@@ -187,7 +198,7 @@ def _timed(session: Session, phase: str) -> Iterator[None]:
 
 def _sync(session: Session) -> None:
     run = session.run
-    if not run.place:
+    if _must_look(run):
         _look(session)
     sweep = run.sweep or _sweep_due(session.sync)
     for attempt in range(PASSES):
@@ -210,15 +221,20 @@ def _sync(session: Session) -> None:
         session.sync.save(update_fields=["swept_at"])
 
 
+def _must_look(run: SyncRun) -> bool:
+    return not run.place or run.place.get("phase") == "match"
+
+
 def _look(session: Session) -> None:
     """Read both sides, settle what earlier runs left, and pair what matches."""
-    with _timed(session, "read"):
-        renew(session)
-        pull(session)
-    with _timed(session, "recover"):
-        drop_planned(session)
-        for stage in session.stages:
-            stage.resolve(session)
+    if not session.run.place:
+        with _timed(session, "read"):
+            renew(session)
+            pull(session)
+        with _timed(session, "recover"):
+            drop_planned(session)
+            for stage in session.stages:
+                stage.resolve(session)
     with _timed(session, "match"):
         match(session, lambda links: _absorbed(session, links))
     session.run.place = {"phase": "plan"}
@@ -252,7 +268,7 @@ def _apply_plan(session: Session) -> None:
     if run.place.get("phase") == "write":
         _write(session)
         return
-    if not run.place:
+    if _must_look(run):
         _look(session)
     fields = [f.name for f in Change._meta.concrete_fields]
     skip = {"id", "run", "trace", "outcome", "created_at", "sent_at", "done_at"}
@@ -313,7 +329,7 @@ def _end(run: SyncRun, status: Status, code: str = "", text: str = "") -> None:
         run.entries.create(
             level="error", code=code, text=f"{redact(text)} {remedy_for(code)}".strip()
         )
-    run.save()
+    _save(run)
     if code != Code.RUN_OPEN:
         _next_time(run)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from connections.catalogue import Code
 from connections.records import Side
@@ -23,7 +23,24 @@ from syncs.models.choices import RecordState
 from syncs.run.session import Session, now
 from syncs.run.store import save_links, update_rows
 
-VALUES_AT_ONCE = 400  # key values looked up together
+LINKS_AT_ONCE = 400  # whose key values are looked up together
+IDS_AT_ONCE = 5000
+# What matching looks at; a popular value has many holders.
+KEY_COLUMNS = (
+    "value",
+    "side",
+    *(
+        f"link__{name}"
+        for name in (
+            "hubspot_id",
+            "app_id",
+            "hubspot_gone_at",
+            "app_gone_at",
+            "keep_apart",
+            "stage_state",
+        )
+    ),
+)
 MAX_CANDIDATES = 20  # named on an ambiguous record
 
 Moved = Callable[[dict[int, int]], None]  # {absorbed link: surviving link}
@@ -51,47 +68,63 @@ class Holder:
 
 def match(session: Session, moved: Moved) -> None:
     """Pair what can be paired; `moved` is told which links were absorbed by which."""
-    session.advance("matching", 0, len(session.keys))
-    settled: set[int] = set()  # links that an earlier key paired or found ambiguous
-    _clear_ambiguous(session)
-    for rank in range(len(session.keys)):
-        for values in _values(session, rank):
-            _match_values(session, rank, values, settled, moved)
+    run = session.run
+    place = run.place if run.place.get("phase") == "match" else {}
+    if not place:
+        _clear_ambiguous(session)
+    session.advance("matching", place.get("rank", 0), len(session.keys))
+    # Links that an earlier key, or an earlier slice, found ambiguous or paired.
+    settled = set(_ambiguous(session).values_list("pk", flat=True)) if place else set()
+    for rank in range(place.get("rank", 0), len(session.keys)):
+        start = place.get("last", 0) if rank == place.get("rank") else 0
+        popular: set[str] = set()  # values of so many that once is enough
+        for values, last in _values(session, rank, start):
+            fresh = [value for value in values if value not in popular]
+            popular |= _match_values(session, rank, fresh, settled, moved)
+            run.place = {"phase": "match", "rank": rank, "last": last}
+            run.save(update_fields=["place"])
+            session.breathe()
         session.advance("matching", rank + 1)
 
 
-def _open_links(session: Session) -> Q:
+def _open_links(session: Session) -> QuerySet[RecordLink]:
     """Unpaired links that this run looks at: whatever moved, and what was ambiguous."""
-    return (
-        Q(link__sync=session.sync, link__dirty=True, link__keep_apart=False)
-        & (Q(link__hubspot_id__isnull=True) | Q(link__app_id__isnull=True))
-        & Q(link__hubspot_gone_at__isnull=True, link__app_gone_at__isnull=True)
+    return RecordLink.objects.filter(
+        Q(hubspot_id__isnull=True) | Q(app_id__isnull=True),
+        sync=session.sync,
+        dirty=True,
+        keep_apart=False,
+        hubspot_gone_at__isnull=True,
+        app_gone_at__isnull=True,
     )
 
 
 def _clear_ambiguous(session: Session) -> None:
-    RecordLink.objects.filter(
+    _ambiguous(session).update(dirty=True, error_code="", error_text="", candidates=[])
+
+
+def _ambiguous(session: Session) -> QuerySet[RecordLink]:
+    return RecordLink.objects.filter(
         sync=session.sync,
         state=RecordState.FAILING,
         error_code=Code.MATCH_AMBIGUOUS,
-    ).update(dirty=True, error_code="", error_text="", candidates=[])
-
-
-def _values(session: Session, rank: int) -> Iterator[list[str]]:
-    """The values of one key that open links hold, in order, some at a time."""
-    found = (
-        RecordKey.objects.filter(_open_links(session), sync=session.sync, rank=rank)
-        .order_by("value")
-        .values_list("value", flat=True)
-        .distinct()
     )
-    last = ""
+
+
+def _values(session: Session, rank: int, last: int) -> Iterator[tuple[list[str], int]]:
+    """The values of one key that open links hold, some links at a time.
+
+    Yields: values, and the last of the links that hold them. Walking the links by their
+    own order takes one look at each, whatever the database knows of its tables.
+    """
     while True:
-        values = list(found.filter(value__gt=last)[:VALUES_AT_ONCE])
-        if not values:
+        links = _open_links(session).filter(pk__gt=last).order_by("pk")
+        some = list(links.values_list("pk", flat=True)[:LINKS_AT_ONCE])
+        if not some:
             return
-        yield values
-        last = values[-1]
+        last = some[-1]
+        keys = RecordKey.objects.filter(link__in=some, rank=rank)
+        yield sorted(set(keys.values_list("value", flat=True))), last
 
 
 def _holders(
@@ -107,7 +140,7 @@ def _holders(
         rank=rank,
         value__in=values,
     ).select_related("link")
-    for key in rows:
+    for key in rows.only(*KEY_COLUMNS).iterator(chunk_size=5000):
         link = key.link
         by_value.setdefault(key.value, set()).add(link.pk)
         gone = link.hubspot_gone_at is not None or link.app_gone_at is not None
@@ -122,19 +155,23 @@ def _holders(
             remote_id=link.id_on(Side(key.side)) or "",
         )
     if rank:
-        earlier = RecordKey.objects.filter(link__in=list(holders), rank__lt=rank)
-        for link_id, at, side, value in earlier.values_list(
-            "link_id", "rank", "side", "value"
-        ):
-            holder = holders[link_id]
-            if holder.paired or side == holder.side:
-                holder.keys.setdefault(at, set()).add(value)
+        ids = list(holders)
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            some = ids[start : start + IDS_AT_ONCE]
+            earlier = RecordKey.objects.filter(link__in=some, rank__lt=rank)
+            for link_id, at, side, value in earlier.values_list(
+                "link_id", "rank", "side", "value"
+            ):
+                holder = holders[link_id]
+                if holder.paired or side == holder.side:
+                    holder.keys.setdefault(at, set()).add(value)
     return holders, by_value
 
 
 def _match_values(
     session: Session, rank: int, values: list[str], settled: set[int], moved: Moved
-) -> None:
+) -> set[str]:
+    """Pair or clash the holders of some values. Returns the values of very many."""
     holders, by_value = _holders(session, rank, values)
     pairs: set[tuple[int, int]] = set()
     clashes: dict[int, set[int]] = {}
@@ -158,6 +195,7 @@ def _match_values(
                     other.link_id for other in found
                 )
     _pair_or_clash(session, holders, pairs, clashes, settled, moved)
+    return {v for v, holding in by_value.items() if len(holding) > LINKS_AT_ONCE}
 
 
 def _ordered(one: Holder, other: Holder) -> tuple[int, int]:

@@ -46,10 +46,11 @@ def _merge(
         if home is not None:
             _give_way(session, home, heir)
         known[survivor.id] = heir
+    heir.stage_state.pop("merged_into", None)
     for link in merged:
         if link is heir:
             continue
-        if not link.paired:
+        if not _alive(link):
             _give_way(session, link, heir)
         elif link.hubspot_gone_at is None:
             link.hubspot_gone_at = now()
@@ -68,9 +69,11 @@ def _heir(
 
     Where the survivor kept an id of its own, that record was the primary.
     """
-    if home is not None and home.paired:
+    if home is not None and _alive(home):
         return home
-    paired = [link for link in merged if link.paired]
+    paired = [link for link in merged if _alive(link)]
+    # One that an earlier merge left behind comes last.
+    paired = [x for x in paired if "merged_into" not in x.stage_state] or paired
     if not paired:
         return home or merged[0]
     values = session.canonical_values(Side.HUBSPOT, survivor)
@@ -85,6 +88,11 @@ def _heir(
         return len(agreed & keys), len(agreed)
 
     return max(paired, key=agreement)
+
+
+def _alive(link: RecordLink) -> bool:
+    """Whether a link ties a HubSpot record to an app record that is there."""
+    return link.paired and link.app_gone_at is None
 
 
 def _give_way(session: Session, link: RecordLink, heir: RecordLink) -> None:

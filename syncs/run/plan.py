@@ -142,7 +142,7 @@ def _keep(chunk: Chunk) -> None:
             continue
         note = chunk.notes.get(link.pk)
         if note is not None:
-            stand(link, note, changing=link.pk in changing)
+            stand(link, note, changing=link.pk in changing, dry=dry)
         if not dry and link.pk in chunk.due and link.pk not in changing:
             link.dirty = link.state == RecordState.UNCERTAIN
         saved.append(link)
@@ -152,15 +152,24 @@ def _keep(chunk: Chunk) -> None:
         chunk.session.run.save(update_fields=["place"])
 
 
-def stand(link: RecordLink, note: Note, *, changing: bool) -> None:
-    """Put a note's state on a link; a record being written is in sync once it is done."""
+def stand(link: RecordLink, note: Note, *, changing: bool, dry: bool) -> None:
+    """Put a note's state on a link; a record being written is in sync once it is done.
+
+    A preview writes nothing, so it neither settles a failing record nor counts as a try.
+    """
+    if dry and changing:
+        return
     failing = note.state in (RecordState.FAILING, RecordState.WAITING)
     link.error_code, link.error_text = note.code, note.text
     link.error_field = note.field
     if not changing or failing:
         link.state = note.state
+    if dry:
+        return
     if not failing:
-        link.attempts, link.retry_at = 0, None
+        link.retry_at = None
+        if not changing:  # else the write decides whether it works this time
+            link.attempts = 0
     elif note.state == RecordState.FAILING:
         back_off(link)
 

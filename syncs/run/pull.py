@@ -25,6 +25,7 @@ from syncs.models.choices import Trigger
 from syncs.run.session import Session, SliceOver, now
 from syncs.run.store import save_links, store_page
 
+DONE = "done"  # in a sync's read_state: {side: run that read it completely}
 CURSORS = {Side.HUBSPOT: "hubspot_cursor", Side.APP: "app_cursor_at"}
 EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 GONE_BATCH = 500  # ids confirmed at once
@@ -52,6 +53,7 @@ def pull(session: Session) -> None:
 def _note_done(session: Session, whole: bool) -> None:
     with transaction.atomic():
         sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
+        sync.read_state.pop(DONE, None)
         if session.run.limit is None:
             sync.read_state["revision"] = session.sync.revision
             if whole:
@@ -80,6 +82,8 @@ def _must_be_full(session: Session, side: Side) -> bool:
 
 
 def _pull_side(session: Session, side: Side, full: bool) -> None:
+    if session.sync.read_state.get(DONE, {}).get(side) == session.run.pk:
+        return  # in an earlier slice of this run, which the other side outlasted
     try:
         try:
             _read_side(session, side, full)
@@ -106,7 +110,8 @@ def _read_all(session: Session, side: Side) -> None:
     """Read every record; the place is kept with each page, so a kill costs one page."""
     sync, obj = session.sync, session.object_on(side)
     place = dict(sync.read_state.get(side) or {})
-    if place.get("revision") != sync.revision or session.run.full:
+    stale = place.get("revision") != sync.revision
+    if stale or (session.run.full and place.get("run") != session.run.pk):
         place = {"revision": sync.revision, "run": session.run.pk}
     latest = _parse(place.get("latest"))
     started = _parse(place.get("started"))
@@ -124,7 +129,8 @@ def _read_all(session: Session, side: Side) -> None:
         if keep:
             session.breathe()
     _bury_missing(session, side, since_run=place["run"])
-    _set_cursor(session, side, min((t for t in (latest, started) if t), default=None))
+    at = min((t for t in (latest, started) if t), default=None)
+    _set_cursor(session, side, at, done=True)
 
 
 def _bury_missing(session: Session, side: Side, *, since_run: int) -> None:
@@ -157,9 +163,9 @@ def reread(session: Session, side: Side, links: list[RecordLink]) -> None:
     session.tally.add("read", side, len(fetched.records))
     with session.storing, transaction.atomic():
         store_page(session, side, list(fetched.records.values()))
-        gone = [x for x in links if x.id_on(side) in fetched.gone]
+        ids_gone = [x.pk for x in links if x.id_on(side) in fetched.gone]
+        gone = list(RecordLink.objects.filter(pk__in=ids_gone))
         for link in gone:
-            link.refresh_from_db()
             setattr(link, f"{side}_gone_at", now())
             link.dirty = True
         save_links(gone)
@@ -193,6 +199,7 @@ def _read_changed(session: Session, side: Side) -> None:
     if not _known_well(session, side, window, after=since, until=cursor):
         for page in connector.changed(obj, want, after=since, until=cursor):
             _keep_page(session, side, page, None, searched=True)
+        _look_for_unseen(session, side, after=since, until=cursor)
     _set_cursor(session, side, min(newest, max(read_at or newest, cursor)))
 
 
@@ -243,6 +250,20 @@ def _known_well(
         )
     )
     return all(seen.get(i) == stamp for i, stamp in window.newest.items())
+
+
+def _look_for_unseen(
+    session: Session, side: Side, *, after: datetime, until: datetime
+) -> None:
+    """Read by id what should lie in a window and was not shown: it is gone, or search
+    is behind. Left as it is, it would make every run read the window again."""
+    unseen = _known(session, side, after=after, until=until).filter(
+        **{f"{side}_seen__lt": session.run.pk}
+    )
+    last = 0
+    while links := list(unseen.filter(pk__gt=last).order_by("pk")[:GONE_BATCH]):
+        last = links[-1].pk
+        reread(session, side, links)
 
 
 def _known(
@@ -302,13 +323,20 @@ def _parse(text: object) -> datetime | None:
     return datetime.fromisoformat(text) if isinstance(text, str) else None
 
 
-def _set_cursor(session: Session, side: Side, at: datetime | None) -> None:
-    """Move a side's cursor, now that everything up to it is committed."""
+def _set_cursor(
+    session: Session, side: Side, at: datetime | None, *, done: bool = False
+) -> None:
+    """Move a side's cursor, now that everything up to it is committed.
+
+    `done`: by a complete read, which a later slice need not make again.
+    """
     if session.run.limit is not None:
         return
     with transaction.atomic():
         sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
         sync.read_state.pop(side, None)
+        if done:
+            sync.read_state.setdefault(DONE, {})[side] = session.run.pk
         fields = ["read_state"]
         if at is not None and _has_changes(session, side):
             setattr(sync, CURSORS[side], at)

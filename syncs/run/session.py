@@ -135,7 +135,9 @@ class Session:
         return self.objects[side]
 
     def log(self, text: str, *, level: str = "info", code: str = "") -> None:
-        """Write an event that people see on the run's page."""
+        """Write an event that people see on the run's page, where there is a run."""
+        if not self.run.pk:
+            return
         LogEntry.objects.create(run=self.run, text=text, level=level, code=code)
 
     def advance(

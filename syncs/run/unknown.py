@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from connections.catalogue import Code
-from connections.records import Record, Side
+from connections.records import Record, Side, Want
 from syncs.engine.values import ValueProblem, canonical, is_blank, same
 from syncs.models import Change, RecordLink
 from syncs.models.choices import (
@@ -31,7 +32,7 @@ from syncs.models.choices import (
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
-from syncs.run.store import references_json, save_links
+from syncs.run.store import keys_of, references_json, save_links
 from syncs.run.writes import RecordWriter, absorb, alike, close, save_changes
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far a system's clock may be behind ours
@@ -123,7 +124,11 @@ def _creates(session: Session, side: Side, changes: list[Change]) -> None:
     if not changes:
         return
     links = _links(changes)
-    changes = [c for c in changes if c.link_id in links]
+    changes = [
+        c for c in changes if c.link_id in links and _is_due(session, links[c.link_id])
+    ]
+    if not changes:
+        return
     found = _look(session, side, changes)
     missing = [c for c in changes if c.pk not in found]
     if missing:
@@ -132,6 +137,12 @@ def _creates(session: Session, side: Side, changes: list[Change]) -> None:
     with transaction.atomic():
         for change in changes:
             _settle(session, side, change, links[change.link_id or 0], found)
+
+
+def _is_due(session: Session, link: RecordLink) -> bool:
+    """What was looked for in vain is looked for again after its back-off."""
+    resting = link.retry_at is not None and link.retry_at > now()
+    return session.run.full or link.state != RecordState.UNCERTAIN or not resting
 
 
 def _wait_to_settle(changes: Sequence[Change]) -> None:
@@ -150,11 +161,8 @@ def _look(
 
     A create that is missing from the answer is surely not there.
     """
-    connector, obj, want = (
-        session.connector(side),
-        session.object_on(side),
-        session.want(side),
-    )
+    connector, obj = session.connector(side), session.object_on(side)
+    want = _all_that_was_sent(session, side, changes)
     reserved = {c.reserved_id: c for c in changes if c.reserved_id}
     if reserved:
         fetched = connector.fetch(obj, list(reserved), want)
@@ -164,7 +172,8 @@ def _look(
         for record_id, change in reserved.items():
             if record_id not in fetched.records and record_id not in fetched.gone:
                 found[change.pk] = None
-        return found
+        others = [c for c in changes if not c.reserved_id]
+        return found | (_look(session, side, others) if others else {})
     for name in _unique_names(session, side):
         values = {
             str(c.after[name]): c for c in changes if not is_blank(c.after.get(name))
@@ -174,7 +183,15 @@ def _look(
         answer = connector.lookup(obj, name, list(values), want)
         if answer is not None:
             return {values[v].pk: record for v, record in answer.items()}
-    return _among_new(session, side, changes)
+    return _among_new(session, side, changes, want)
+
+
+def _all_that_was_sent(session: Session, side: Side, changes: list[Change]) -> Want:
+    """Constants for new records are sent, and otherwise not read."""
+    want = session.want(side)
+    sent = {name for change in changes for name in change.after}
+    sent -= session.missing.get(side, set())
+    return replace(want, fields=tuple(sorted({*want.fields, *sent})))
 
 
 def _unique_names(session: Session, side: Side) -> list[str]:
@@ -188,13 +205,14 @@ def _unique_names(session: Session, side: Side) -> list[str]:
 
 
 def _among_new(
-    session: Session, side: Side, changes: list[Change]
+    session: Session, side: Side, changes: list[Change], want: Want
 ) -> dict[int, Record | None]:
-    """Look among the records created since: one whose every sent value agrees is it."""
+    """Look among the records created since: one whose every sent value agrees is it,
+    and so is one with the same match key, whatever the system made of the rest."""
     since = min((c.sent_at for c in changes if c.sent_at), default=now()) - CLOCK_SKEW
     connector, obj = session.connector(side), session.object_on(side)
     fits: dict[int, list[Record]] = {}
-    for page in connector.created_since(obj, session.want(side), since):
+    for page in connector.created_since(obj, want, since):
         ids = [r.id for r in page.records]
         taken = set(
             RecordLink.objects.filter(
@@ -207,7 +225,9 @@ def _among_new(
         for record in page.records:
             if record.id not in taken:
                 for change in changes:
-                    if _agrees(session, side, change, record):
+                    if _agrees(session, side, change, record) or _same_key(
+                        session, side, change, record
+                    ):
                         fits.setdefault(change.pk, []).append(record)
     return _share_out(changes, fits)
 
@@ -222,6 +242,12 @@ def _agrees(session: Session, side: Side, change: Change, record: Record) -> boo
         if not alike(held, value):
             return False
     return True
+
+
+def _same_key(session: Session, side: Side, change: Change, record: Record) -> bool:
+    held = session.canonical_values(side, record)
+    ours = keys_of(session, side, change.after, {})
+    return bool(ours & keys_of(session, side, held, record.keys))
 
 
 def _share_out(
@@ -258,6 +284,7 @@ def _settle(
     elif record is None:
         change.error_code = Code.UNCERTAIN
         link.state = RecordState.UNCERTAIN
+        back_off(link)  # to look takes a complete read
         link.error_code = Code.UNCERTAIN
         link.error_text = (
             f"A create in {side} was sent at {change.sent_at} and no answer came; "

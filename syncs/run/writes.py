@@ -8,6 +8,7 @@ request leaves; what a killed run left as `sent` is looked up by the next one
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from connections.catalogue import Code
+from connections.connectors.base import ConnectorError
 from connections.records import Canon, Draft, Outcome, Patch, Record, Side, Want
 from syncs.engine.values import ValueProblem, canonical, is_blank, same
 from syncs.models import Change, RecordLink
@@ -303,10 +305,29 @@ class RecordWriter:
             save_changes(batch)
             save_links(list(links.values()))
             self.keys.save()
-        if gone:
-            reread(self.session, side, gone)
+        self._reread_gone(side, gone)
         self.session.tally.add("updated", side, done)
         self._progress(len(batch))
+
+    def _reread_gone(self, side: Side, gone: Sequence[RecordLink]) -> None:
+        """What a write said is gone becomes a tombstone, if it is; a row that is there
+        and takes no write (a policy, a trigger) fails."""
+        if not gone:
+            return
+        reread(self.session, side, list(gone))
+        links = RecordLink.objects.filter(
+            pk__in=[link.pk for link in gone], **{f"{side}_gone_at__isnull": True}
+        )
+        there = list(links)
+        for link in there:
+            link.state, link.dirty = RecordState.FAILING, False
+            link.error_code = Code.RECORD_GONE
+            link.error_text = (
+                f"Record {link.id_on(side)} is there and took no write: a policy or a "
+                "trigger may keep it from us."
+            )
+            back_off(link)
+        save_links(there)
 
     def _unsettled(self, batch: Sequence[Change]) -> set[int]:
         """Records whose write to the other side drifted or timed out in this run: that
@@ -323,8 +344,16 @@ class RecordWriter:
         self, side: Side, change: Change, link: RecordLink, record: Record | None
     ) -> None:
         """Move the baselines of the written fields to what the system answered."""
+        before = dict(link.values_on(side))
         self._answered(side, link, change.after, record)
         self._settled(link)
+        after = link.values_on(side)
+        if any(
+            not same(before.get(name), after.get(name))
+            for name in after.keys() - change.after.keys()
+        ):
+            # Somebody changed another field meanwhile, and no read will show it anew.
+            link.dirty = self.session.again = True
         for name in change.after:
             for mapped in self._by_name[side].get(name, ()):
                 self._move_baseline(side, change, link, mapped)
@@ -413,9 +442,13 @@ class RecordWriter:
         back_off(link)
 
     def _look_for_missing(self, side: Side, outcomes: Sequence[Outcome]) -> None:
-        """A refusal that names a field we know of: the schema changed under the run."""
+        """A refusal that names a field we know of: the schema changed under the run.
+
+        What was answered counts, whether or not the system can be asked about that now.
+        """
         if any(outcome.code == Code.FIELD_MISSING for outcome in outcomes):
-            self.session.refresh(side)
+            with suppress(ConnectorError):
+                self.session.refresh(side)
 
     def _progress(self, count: int) -> None:
         self.session.advance("writing", self.session.run.progress_done + count)

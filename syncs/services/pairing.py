@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from django.db import transaction
 
 from connections.catalogue import Code, remedy_for
-from connections.records import Side
-from syncs.models import ObjectSync, RecordKey, RecordLink, SyncRun
-from syncs.models.choices import RecordState
+from connections.connectors.base import Connector, RejectedError, SchemaError
+from connections.records import ObjectType, Record, Side, Want
+from syncs.models import Change, ObjectSync, RecordKey, RecordLink, SyncRun
+from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.lease import Lease, LeaseBusy
 from syncs.run.match import take_in
-from syncs.run.session import open_session
+from syncs.run.session import now, open_session
 from syncs.run.stage import make_stages
 from syncs.run.store import save_links, store_page
 
@@ -26,32 +27,45 @@ def _find(sync: ObjectSync, side: Side, record_id: str) -> RecordLink | None:
     return RecordLink.objects.filter(sync=sync, **{f"{side}_id": record_id}).first()
 
 
-def _read_missing(sync: ObjectSync, lease: Lease, ids: dict[Side, str]) -> None:
+def _read(sync: ObjectSync, lease: Lease, ids: Mapping[Side, str]) -> dict[Side, str]:
     """Read the records that no run has read yet.
 
+    Returns: the ids as the systems spell them: a merged record's is that of its survivor.
     Raises: PairError for one that is not there; ConnectorError.
     """
     unread = {side: i for side, i in ids.items() if _find(sync, side, i) is None}
     if not unread:
-        return
+        return dict(ids)
     session = open_session(SyncRun(pk=0, sync=sync), lease)  # never saved
+    found = dict(ids)
     try:
         session.stages = make_stages()
         for stage in session.stages:
             stage.prepare(session)
         for side, record_id in unread.items():
             obj, want = session.object_on(side), session.want(side)
-            fetched = session.connector(side).fetch(obj, [record_id], want)
-            if record_id not in fetched.records:
+            record = _fetched(session.connector(side), obj, record_id, want)
+            if record is None:
                 name = "HubSpot" if side is Side.HUBSPOT else sync.app.name
                 raise PairError(
                     f"{sync}: there is no {obj.name} {record_id} in {name}. Give the "
                     "record's id, not its name."
                 )
             with transaction.atomic():
-                store_page(session, side, list(fetched.records.values()))
+                store_page(session, side, [record])
+            found[side] = record.id
     finally:
         session.close()
+    return found
+
+
+def _fetched(
+    connector: Connector, obj: ObjectType, record_id: str, want: Want
+) -> Record | None:
+    try:
+        return connector.fetch(obj, [record_id], want).records.get(record_id)
+    except (SchemaError, RejectedError):
+        return None  # not what an id looks like there
 
 
 @contextmanager
@@ -73,16 +87,16 @@ def pair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     record that no run has read yet cannot be read.
     """
     with _alone(sync) as lease:
-        _read_missing(sync, lease, {Side.HUBSPOT: hubspot_id, Side.APP: app_id})
+        ids = _read(sync, lease, {Side.HUBSPOT: hubspot_id, Side.APP: app_id})
         with transaction.atomic():
-            return _pair(sync, hubspot_id, app_id)
+            return _pair(sync, ids[Side.HUBSPOT], ids[Side.APP])
 
 
 def _pair(sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     link = _find(sync, Side.HUBSPOT, hubspot_id)
     other = _find(sync, Side.APP, app_id)
-    assert link is not None, "it was read a moment ago"
-    assert other is not None, "it was read a moment ago"
+    if link is None or other is None:
+        raise PairError(f"{sync}: one of the two records was not kept; sync first.")
     if link.pk == other.pk:
         raise PairError(f"{hubspot_id} and {app_id} are paired already.")
     for one in (link, other):
@@ -90,6 +104,12 @@ def _pair(sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
             raise PairError(
                 f"{one.hubspot_id} is paired with {one.app_id}: unpair them first."
             )
+    # Whatever became of a create without an answer, a person has decided.
+    Change.objects.filter(
+        link__in=[link.pk, other.pk],
+        kind=ChangeKind.CREATE,
+        outcome=ChangeOutcome.SENT,
+    ).update(outcome=ChangeOutcome.SKIPPED, error_text="Paired by hand.", done_at=now())
     take_in(link, other)
     RecordKey.objects.filter(link=other).update(link=link)
     for stage in make_stages():

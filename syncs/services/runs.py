@@ -16,7 +16,13 @@ from django_q.tasks import async_task
 
 from connections.catalogue import Code, remedy_for
 from syncs.models import ObjectSync, SyncRun
-from syncs.models.choices import OPEN_STATUSES, ChangeOutcome, Status, Trigger
+from syncs.models.choices import (
+    ENDED_STATUSES,
+    OPEN_STATUSES,
+    ChangeOutcome,
+    Status,
+    Trigger,
+)
 from syncs.run.child import (
     WAIT_STEP_S,
     Progress,
@@ -135,7 +141,9 @@ def plan_run(run_id: int) -> tuple[SyncRun, list[SyncRun]]:
         raise RunError(
             Code.CHANGED_SINCE_PLAN, f"Run {run_id} is not a finished dry run."
         )
-    children = [child for child in children if not child.applied_by.exists()]
+    # A run that was busy or cancelled before it began has applied nothing.
+    never_began = Q(attempts=0, status__in=ENDED_STATUSES)
+    children = [c for c in children if not c.applied_by.exclude(never_began).exists()]
     if not children:
         raise RunError(Code.CHANGED_SINCE_PLAN, f"Run {run_id} was applied already.")
     for child in children:
@@ -197,35 +205,36 @@ def _before(run: SyncRun, sync_id: int | None) -> bool:
     It will do the whole of what it was asked for: taking one sync out of its middle would
     leave both runs with half, and links without their ends.
     """
-    others = (
-        SyncRun.objects.filter(
-            sync=sync_id, status__in=OPEN_STATUSES, parent__status=Status.RUNNING
-        )
-        .exclude(parent=run)
-        .select_related("parent")
-    )
+    others = SyncRun.objects.filter(
+        status__in=OPEN_STATUSES,
+        started_at__isnull=False,
+        parent=None,
+        children__sync=sync_id,
+        children__status__in=OPEN_STATUSES,
+    ).exclude(pk=run.pk)
     mine = (run.started_at, run.pk)
-    return any(
-        child.parent is not None
-        and (child.parent.started_at, child.parent.pk) < mine
-        and not holder_is_dead(child.parent.holder)
-        for child in others
-    )
+    return any((o.started_at, o.pk) < mine and _goes_on(o) for o in others)
+
+
+def _goes_on(run: SyncRun) -> bool:
+    """Whether a run that has begun is at work, or waits for its next slice."""
+    if run.status == Status.RUNNING:
+        return not holder_is_dead(run.holder)
+    return run.queued_at is not None and run.queued_at > now() - 3 * WOKEN_AFTER
 
 
 def _child(
     run: SyncRun, child: SyncRun, progress: Progress | None, deadline: float | None
 ) -> None:
-    run.refresh_from_db(fields=["cancel_requested"])
-    if run.cancel_requested:
-        child.status, child.finished_at = Status.CANCELLED, now()
-        child.save(update_fields=["status", "finished_at"])
+    if _cancelled(run, child):
         return
     while _before(run, child.sync_id):
         if not run.wait:
             refuse_busy(child)
             return
         beat(run)
+        if _cancelled(run, child):
+            return
         if deadline is not None and time.monotonic() > deadline:
             raise SliceOver
         time.sleep(WAIT_STEP_S)
@@ -234,6 +243,15 @@ def _child(
         child.save(update_fields=["status", "finished_at"])
         return
     run_child(child, progress, deadline)
+
+
+def _cancelled(run: SyncRun, child: SyncRun) -> bool:
+    """End a child that has not begun if somebody asked the run to stop."""
+    run.refresh_from_db(fields=["cancel_requested"])
+    if run.cancel_requested:
+        child.status, child.finished_at = Status.CANCELLED, now()
+        child.save(update_fields=["status", "finished_at"])
+    return run.cancel_requested
 
 
 def _close(run: SyncRun) -> None:

@@ -84,7 +84,7 @@ EARLIEST, LATEST = sql.SQL("'0001-01-02'"), sql.SQL("'9999-12-30'")
 
 def _unstamped(name: sql.Identifier) -> sql.Composed:
     """Rows without a time, or with one that says nothing."""
-    return sql.SQL("{0} IS NULL OR {0} < {1} OR {0} >= {2}").format(
+    return sql.SQL("({0} IS NULL OR {0} < {1} OR {0} >= {2})").format(
         name, EARLIEST, LATEST
     )
 
