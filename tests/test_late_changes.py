@@ -86,3 +86,49 @@ def test_rows_without_a_time_of_change_are_read_each_time(world: World) -> None:
     name(world, ANN, "M")
     world.run()
     assert names(world)[ANN] == ("M", "M")
+
+
+def test_an_edit_between_our_read_and_our_write_travels_too(world: World) -> None:
+    """The answer to our write shows it, so that no later read finds it new."""
+    both(world)
+    ids = {mail: row["id"] for mail, row in world.contacts_in_hubspot().items()}
+    edited: list[str] = []
+
+    def meanwhile(phase: str, number: int, request: object) -> None:
+        path = str(getattr(request, "path", ""))
+        if phase == "before" and "0-1/batch/update" in path and not edited:
+            edited.append(path)
+            world.update("contacts", str(ids[ANN]), lastname="Newman")
+
+    world.sandbox.control.set_hook(meanwhile)
+    name(world, ANN, "B")
+    world.run()
+    world.sandbox.control.set_hook(None)
+    world.run()
+    assert edited
+    assert names(world)[ANN] == ("B", "B")
+    assert world.people_rows()[ANN][1] == "Newman"
+
+
+def test_many_rows_without_a_time_of_change_are_paged_to_the_end(world: World) -> None:
+    world.sql("ALTER TABLE people ALTER updated_at DROP NOT NULL")
+    world.set_up(creates="none")
+    world.run()
+    world.sql(
+        "INSERT INTO people (email, updated_at) "
+        "SELECT 'n' || n || '@x.example', NULL FROM generate_series(1, 2100) n"
+    )
+    read = world.run(world.contacts)["syncs"][0]["read"]
+    assert read["app"] == 2100
+
+
+def test_a_row_deleted_inside_the_window_is_not_looked_for_at_every_run(
+    world: World,
+) -> None:
+    both(world)
+    world.sql("DELETE FROM people WHERE email = %s", BOB)
+    world.run()
+    quiet = world.run()["syncs"][1]
+    assert quiet["read"]["app"] == 0
+    assert quiet["api_calls"]["app"] <= 3
+    assert BOB in world.contacts_in_hubspot()

@@ -88,6 +88,9 @@ class RecordWriter:
         self.stages = stages or session.stages
         self.keys = KeyKeeper(session)
         self._carrying: set[int] = set()  # creates that were sent with links
+        # Records of which an answer showed more than was written: to be planned again,
+        # whatever a write to their other side says.
+        self._moved: set[int] = set()
         self._by_name: dict[Side, dict[str, list[MappedField]]] = {
             side: {} for side in Side
         }
@@ -224,7 +227,7 @@ class RecordWriter:
             if not mapped.writes(side):
                 # What the new record holds by itself travels as a first sync.
                 if not is_blank(held):
-                    link.dirty = self.session.again = True
+                    self._plan_again(link)
                 continue
             if here in change.origin:
                 given = change.origin[here]
@@ -353,7 +356,7 @@ class RecordWriter:
             for name in after.keys() - change.after.keys()
         ):
             # Somebody changed another field meanwhile, and no read will show it anew.
-            link.dirty = self.session.again = True
+            self._plan_again(link)
         for name in change.after:
             for mapped in self._by_name[side].get(name, ()):
                 self._move_baseline(side, change, link, mapped)
@@ -365,7 +368,7 @@ class RecordWriter:
         """A mapping that made the write is settled; one that only reads the field is not."""
         other = mapped.name_on(side.other)
         if other not in change.origin or not mapped.writes(side):
-            link.dirty = self.session.again = True
+            self._plan_again(link)
             return
         pair = {
             side: link.values_on(side).get(mapped.name_on(side)),
@@ -408,8 +411,12 @@ class RecordWriter:
         setattr(link, f"{side}_values", values)
         setattr(link, f"{side}_read_at", now())
 
+    def _plan_again(self, link: RecordLink) -> None:
+        self._moved.add(link.pk)
+        link.dirty = self.session.again = True
+
     def _settled(self, link: RecordLink) -> None:
-        link.dirty = False
+        link.dirty = link.pk in self._moved
         if not link.error_code:
             link.state = RecordState.IN_SYNC
             link.attempts, link.retry_at = 0, None
