@@ -1,7 +1,7 @@
 # What a person types. Everything runs from .venv, which is made on first use and again
 # when a lock file changes. ARGS goes to the command: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench kill lock venv venv-dev browser
+.PHONY: help demo test check bench kill campaign lock venv venv-dev browser
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -17,6 +17,7 @@ help:
 	@echo "make check  linters, types, import contracts, migrations, deployment settings"
 	@echo "make bench  speed, calls and memory at 1,000, 10,000 and 100,000 contacts"
 	@echo "make kill   a run killed at every place, and finished by the next"
+	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-100)"
 	@echo "make lock   requirements*.in to requirements*.txt"
 
 # $(call install,LOCK) makes .venv hold what a lock file says. The stamp's name carries
@@ -86,6 +87,12 @@ check: venv-dev
 # Every place where a run can be killed, rather than the sample of make test.
 kill: venv-dev
 	CROSSLINK_KILL_EVERYWHERE=1 $(BIN)/python -m pytest tests/test_kill.py $(ARGS)
+
+# Random users and faults under many seeds, rather than the few of make test. A failure
+# prints its seed and what was done: make campaign SEEDS=17
+SEEDS ?= 1-100
+campaign: venv-dev
+	CROSSLINK_CAMPAIGN=$(SEEDS) $(BIN)/python -m pytest $(PARALLEL) tests/test_campaign.py $(ARGS)
 
 bench: venv
 	@exec $(BIN)/python manage.py bench $(ARGS)

@@ -1,0 +1,269 @@
+"""What both systems may hold, computed from people's edits alone.
+
+The oracle follows every field and every contact's company of every record. Where a run
+was hurt, or an edit came while it ran, several ends are legitimate: it keeps them all,
+and what is read back decides among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+H, A = "hubspot", "app"
+COMPANIES, CONTACTS = "companies", "contacts"
+LINK = "company"  # the field of a contact that stands for its primary company
+Value = str | None
+Record = tuple[str, str]  # kind, key
+Slot = tuple[str, str, str]  # kind, key, field
+
+
+class Violation(AssertionError):
+    """Both systems hold what no order of events explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One field of a pair: both values, and what both sides last agreed on."""
+
+    h: Value = None
+    a: Value = None
+    base: tuple[Value, Value] | None = None
+
+    def on(self, side: str) -> Value:
+        return self.h if side == H else self.a
+
+    def edited(self, side: str, value: Value) -> Cell:
+        return replace(self, h=value) if side == H else replace(self, a=value)
+
+    def holding(self, value: Value) -> Cell:
+        return Cell(value, value, (value, value))
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    direction: str
+    conflict: str
+
+    def lets(self, side: str) -> bool:
+        return self.direction in ("two_way", f"to_{side}")
+
+    def settle(self, cell: Cell, *, link: bool = False) -> set[Cell]:
+        """What an undisturbed run makes of a field whose record is on both sides."""
+        last = cell.base or (None, None)
+        moved = {
+            s
+            for s, old in zip((H, A), last, strict=True)
+            if cell.base is None or cell.on(s) != old
+        }
+        if not moved:
+            return {cell}
+        if cell.h == cell.a:
+            return {cell.holding(cell.h)}
+        if self.direction != "two_way":
+            return self._one_way(cell, moved, link)
+        if len(moved) == 1:
+            return {cell.holding(cell.on(moved.pop()))}
+        for side, other in ((H, cell.a), (A, cell.h)):
+            if cell.on(side) is None:
+                return {cell.holding(other)}
+        return {cell.holding(cell.on(self.conflict))}
+
+    def _one_way(self, cell: Cell, moved: set[str], link: bool) -> set[Cell]:
+        reader = A if self.lets(H) else H
+        value = cell.on(reader)
+        if reader not in moved or (cell.base is None and value is None):
+            return {cell}
+        if link and value is None and len(moved) == 2:
+            return {cell, replace(cell, base=(None, None)), cell.holding(None)}
+        return {cell.holding(value)}
+
+    def disturbed(self, cells: Iterable[Cell], *, link: bool, blind: bool) -> set[Cell]:
+        """What a run may leave that was hurt anywhere, or read before the last edit.
+
+        A write without an answer lets the field begin as a first sync. A `blind` run
+        may not see yet what HubSpot holds.
+        """
+        found = set(cells)
+        for cell in list(found):
+            ends = self.settle(cell, link=link)
+            if blind and cell.base is not None:
+                stale = replace(cell, h=cell.base[0])
+                for s in self.settle(stale, link=link):
+                    ends.add(s if s.h != stale.h else replace(s, h=cell.h))
+            for s in ends:
+                found |= {s, replace(s, base=None), replace(s, base=cell.base)}
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What somebody did to one field of one record."""
+
+    slot: Slot
+    side: str
+    value: Value
+
+
+@dataclass
+class Seen:
+    """Both systems as they are read back: values, and the links that HubSpot has."""
+
+    values: dict[str, dict[Record, dict[str, Value]]]
+    links: dict[tuple[str, str], frozenset[tuple[str, int]]]
+
+
+@dataclass
+class Oracle:
+    """Every end that the edits and the runs up to now can have led to."""
+
+    rules: Rules
+    cells: dict[Slot, set[Cell]] = field(default_factory=dict)
+    lives: dict[Record, set[str]] = field(default_factory=dict)
+    gone: set[Record] = field(default_factory=set)  # at any time, on either side
+    told: dict[Slot, set[Value]] = field(default_factory=dict)  # what people wrote
+    cleared: set[str] = field(default_factory=set)  # contacts somebody unlinked
+    open: list[Edit] = field(default_factory=list)  # while a run was at work
+    blind: bool = False  # HubSpot's search lags behind
+
+    def edit(self, edit: Edit, *, at_work: bool) -> None:
+        self.told.setdefault(edit.slot, {None}).add(edit.value)
+        self.cells.setdefault(edit.slot, {Cell()})
+        if at_work:
+            self.open.append(edit)
+        else:
+            cells = self.cells[edit.slot]
+            self.cells[edit.slot] = {c.edited(edit.side, edit.value) for c in cells}
+
+    def ran(self, seen: Seen, named: set[Slot | Record], *, clean: bool) -> None:
+        """Follow a run. Raises: Violation where nothing explains what is seen."""
+        clean = clean and not self.open and not self.blind
+        self._existence(seen, named, clean=clean)
+        for slot in self.cells:
+            before = self.cells[slot]
+            ends = self._ends(slot, named, clean=clean)
+            fits = {c for c in ends if self._fits(c, slot, seen)}
+            if not fits:
+                held = {
+                    s: seen.values[s].get(slot[:2], {}).get(slot[2]) for s in (H, A)
+                }
+                raise Violation(f"{slot}: {held}; before {before}, legitimate {ends}")
+            self.cells[slot] = fits
+        self.open.clear()
+
+    def _ends(self, slot: Slot, named: set[Slot | Record], *, clean: bool) -> set[Cell]:
+        cells, link = self.cells[slot], slot[2] == LINK
+        record = slot[:2]
+        if clean and record not in self.gone and len(self.lives[record]) < 2:
+            return cells
+        whole = record not in self.gone and not (link and self._frozen(slot))
+        if clean and whole:
+            ends = {s for c in cells for s in self.rules.settle(c, link=link)}
+            return ends | cells if {slot, record} & named else ends
+        ends = self._disturbed(cells, slot)
+        for edit in (e for e in self.open if e.slot == slot):
+            lost = {c for c in ends if c not in cells}  # written over what was edited
+            ends = {c.edited(edit.side, edit.value) for c in ends} | lost
+            ends = self._disturbed(ends, slot)
+        return ends
+
+    def _disturbed(self, cells: set[Cell], slot: Slot) -> set[Cell]:
+        link = slot[2] == LINK
+        found = self.rules.disturbed(cells, link=link, blind=self.blind)
+        if link and self._frozen(slot):
+            found |= {e for c in cells for e in self._invisible(c)}
+        if link and self._missing(slot) and slot[1] not in self.cleared:
+            # What vanished with its end is no unlink.
+            blanked = {c for c in found - cells if c.h is None and c.a is None}
+            blanked -= {c for c in blanked if any(o.h == o.a for o in cells)}
+            found -= blanked
+        return found
+
+    def _invisible(self, cell: Cell) -> Iterator[Cell]:
+        """What a link may become while one of its ends is, or was, missing."""
+        for side, other in ((H, A), (A, H)):
+            value = cell.on(side)
+            if value is None or not self.rules.lets(other):
+                continue
+            record = (COMPANIES, value)
+            if cell.on(other) is None and record in self.gone:
+                yield cell.holding(value)  # its end is back, so it counts as new
+            if len(self.lives[record]) < 2 and cell.base and cell.base[0] != value:
+                # It left its former end, and where it is now cannot be seen there.
+                yield Cell(value, None) if side == H else Cell(None, value)
+
+    def _ends_of(self, slot: Slot) -> list[Record]:
+        """The companies that a link may be about."""
+        ends = {v for c in self.cells[slot] for v in (c.h, c.a, *(c.base or ()))}
+        ends |= {e.value for e in self.open if e.slot == slot}
+        return [(COMPANIES, v) for v in ends if v is not None]
+
+    def _frozen(self, slot: Slot) -> bool:
+        """Whether an end of a link is or was missing somewhere."""
+        return any(r in self.gone for r in self._ends_of(slot)) or self._missing(slot)
+
+    def _missing(self, slot: Slot) -> bool:
+        return any(len(self.lives[r]) < 2 for r in self._ends_of(slot))
+
+    def removed(self, record: Record, side: str) -> None:
+        """A record went; what was not paired yet is made again from the other side."""
+        self.gone.add(record)
+        self.lives[record].discard(side)
+        for slot, cells in self.cells.items():
+            if slot[:2] == record:
+                afresh = {replace(c.edited(side, None), base=None) for c in cells}
+                self.cells[slot] = cells | afresh
+
+    def _fits(self, cell: Cell, slot: Slot, seen: Seen) -> bool:
+        return all(
+            cell.on(side) == seen.values[side][slot[:2]][slot[2]]
+            for side in (H, A)
+            if slot[:2] in seen.values[side]
+        )
+
+    def _existence(self, seen: Seen, named: set[Slot | Record], *, clean: bool) -> None:
+        for record, sides in self.lives.items():
+            for side, other in ((H, A), (A, H)):
+                stands = record in seen.values[side]
+                if side in sides and not stands:
+                    raise Violation(f"{record} is lost in {side}")
+                if stands and side not in sides and not self.rules.lets(side):
+                    raise Violation(
+                        f"{record} was made in {side} against the direction"
+                    )
+                due = clean and other in sides and self.rules.lets(side)
+                if due and not stands and record not in self.gone | named:
+                    raise Violation(f"{record} was not made in {side}")
+                if stands:
+                    sides.add(side)
+        for side in (H, A):
+            if strange := set(seen.values[side]) - set(self.lives):
+                raise Violation(f"nobody made {strange} in {side}")
+
+    def see_all(self) -> None:
+        """HubSpot's search shows everything from here on."""
+        self.blind = False
+        for edit in self.open:
+            cells = self.cells[edit.slot]
+            self.cells[edit.slot] = {c.edited(edit.side, edit.value) for c in cells}
+        self.open.clear()
+
+    def ended(self, named: set[Slot | Record]) -> None:
+        """Both sides agree on what travels both ways, unless it is named."""
+        for slot, cells in self.cells.items():
+            record = slot[:2]
+            if self.rules.direction != "two_way" or {slot, record} & named:
+                continue
+            if len(self.lives[record]) < 2:
+                continue
+            if slot[2] == LINK and any(
+                len(self.lives[(COMPANIES, v)]) < 2
+                for c in cells
+                for v in (c.h, c.a)
+                if v is not None
+            ):
+                continue
+            if any(c.h != c.a for c in cells):
+                raise Violation(
+                    f"{slot}: both sides differ, and nothing says why: {cells}"
+                )
