@@ -93,6 +93,9 @@ class Rules:
                     ends.add(s if s.h != stale.h else replace(s, h=cell.h))
             for s in ends:
                 found |= {s, replace(s, base=None), replace(s, base=cell.base)}
+                if link and s.h != cell.h:
+                    # A primary may move in two calls: the former goes off first.
+                    found.add(replace(cell, h=None))
         return found
 
 
