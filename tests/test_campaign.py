@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 SEEDS = "CROSSLINK_CAMPAIGN"
-FEW = "1-5"
+FEW = "1-4"
 
 
 def seeds() -> range:
