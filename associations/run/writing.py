@@ -209,7 +209,7 @@ class LinkWriter:
     def _unmoved(self, batch: list[Change]) -> list[Change]:
         """Read pairs again that were read too long ago; set aside what moved."""
         limit = now() - FRESH
-        always = self.session.run.plan_id is not None
+        always = self.session.run.as_planned
         stale = [c for c in batch if always or c.created_at <= limit]
         if not stale:
             return batch
@@ -242,7 +242,7 @@ class LinkWriter:
     def _to_app(self, batch: list[Change]) -> None:
         batch = self._ready(batch)
         batch = self._without(batch, self._moved_refs(batch))
-        if self.session.run.plan_id is not None:
+        if self.session.run.as_planned:
             batch = self._unmoved_origin(batch)
         patches: dict[int, dict[str, Reference]] = {}
         rows: dict[int, list[Change]] = {}
@@ -290,7 +290,7 @@ class LinkWriter:
     def _moved_refs(self, batch: list[Change]) -> list[Change]:
         """The changes whose app record's reference is not what it was when planned."""
         limit = now() - FRESH
-        always = self.session.run.plan_id is not None
+        always = self.session.run.as_planned
         near = {c.link.pk: c.link for c in batch if c.link is not None}
         links = [
             link

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from syncs.models.records import RecordKey, RecordLink
 from syncs.models.runs import Change, LogEntry, SyncRun
-from syncs.models.setup import FieldMapping, MatchKey, ObjectSync
+from syncs.models.setup import FieldMapping, MatchKey, ObjectSync, SyncFilter
 
 __all__ = [
     "Change",
@@ -14,5 +14,6 @@ __all__ = [
     "ObjectSync",
     "RecordKey",
     "RecordLink",
+    "SyncFilter",
     "SyncRun",
 ]

@@ -15,6 +15,15 @@ class Conflict(models.TextChoices):
     HUBSPOT = "hubspot", "HubSpot wins"
     APP = "app", "The app wins"
     LATEST = "latest", "The latest change wins"
+    REVIEW = "review", "A person decides"
+
+
+class Deletes(models.TextChoices):
+    """What the deletion of a record on one side means for the other."""
+
+    IGNORE = "ignore", "Leave the other record as it is"
+    ASK = "ask", "Ask before the other record is archived"
+    PROPAGATE = "propagate", "Archive the other record, too"
 
 
 class Creates(models.TextChoices):
@@ -84,6 +93,14 @@ class ChangeKind(models.TextChoices):
 
 
 RECORD_KINDS = (ChangeKind.CREATE, ChangeKind.UPDATE)
+
+
+class Awaiting(models.TextChoices):
+    """Why a held change waits for a person."""
+
+    LIMITS = "limits", "Over a limit"
+    DELETES = "deletes", "A deletion to confirm"
+    CONFLICTS = "conflicts", "A conflict to decide"
 
 
 class ChangeOutcome(models.TextChoices):

@@ -59,6 +59,11 @@ class RecordLink(models.Model):
         max_length=12, choices=RecordState.choices, default=RecordState.NEW
     )
     dirty = models.BooleanField(default=True)
+    scope_due_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="when time alone moves it into or out of a relative date filter",
+    )
     error_code = models.CharField(max_length=40, blank=True)
     error_text = models.TextField(blank=True)
     error_field = models.CharField(max_length=200, blank=True)
@@ -82,6 +87,11 @@ class RecordLink(models.Model):
         indexes = [
             models.Index(fields=["sync", "dirty", "id"], name="record_link_dirty"),
             models.Index(fields=["sync", "state", "id"], name="record_link_state"),
+            models.Index(
+                fields=["sync", "scope_due_at", "id"],
+                condition=models.Q(scope_due_at__isnull=False),
+                name="record_link_scope_due",
+            ),
             models.Index(
                 fields=["sync", "hubspot_modified_at"], name="record_link_hs_moved"
             ),

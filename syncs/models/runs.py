@@ -9,7 +9,13 @@ from django.conf import settings
 from django.db import models
 
 from connections.models import ConnectedApp
-from syncs.models.choices import ChangeKind, ChangeOutcome, Status, Trigger
+from syncs.models.choices import (
+    Awaiting,
+    ChangeKind,
+    ChangeOutcome,
+    Status,
+    Trigger,
+)
 from syncs.models.records import RecordLink
 from syncs.models.setup import ObjectSync
 
@@ -54,7 +60,28 @@ class SyncRun(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="applied_by",
-        help_text="The dry run whose plan this run applies.",
+        help_text="The dry run or held run whose plan this run applies.",
+    )
+    undo_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="undone_by",
+        help_text="The run whose writes this run takes back.",
+    )
+    approved = models.BooleanField(
+        default=False, help_text="It writes what a person approved, and nothing else."
+    )
+    accepts_vanished = models.BooleanField(
+        default=False,
+        help_text="Started by a person who knows that many records are gone.",
+    )
+    pairs_at_start = models.PositiveIntegerField(
+        null=True, blank=True, help_text="pairs that stood when the run began"
+    )
+    held: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict, blank=True, help_text="what held the run: {limit: {count, most}}"
     )
     revision = models.PositiveIntegerField(default=0)
     phase = models.CharField(max_length=40, blank=True)
@@ -109,6 +136,11 @@ class SyncRun(models.Model):
         return self.status in (Status.QUEUED, Status.RUNNING)
 
     @property
+    def as_planned(self) -> bool:
+        """Whether it writes a plan made before it began, and plans nothing itself."""
+        return self.approved or self.plan_id is not None or self.undo_of_id is not None
+
+    @property
     def duration_s(self) -> float:
         if self.started_at is None or self.finished_at is None:
             return 0.0
@@ -159,6 +191,15 @@ class Change(models.Model):
     outcome = models.CharField(
         max_length=10, choices=ChangeOutcome.choices, default=ChangeOutcome.PLANNED
     )
+    awaiting = models.CharField(
+        max_length=10,
+        choices=Awaiting.choices,
+        blank=True,
+        help_text="what a held change waits for",
+    )
+    blanks = models.PositiveSmallIntegerField(
+        default=0, help_text="values that it would empty"
+    )
     error_code = models.CharField(max_length=40, blank=True)
     error_text = models.TextField(blank=True)
     correlation_id = models.CharField(max_length=100, blank=True)
@@ -176,6 +217,11 @@ class Change(models.Model):
             models.Index(fields=["run", "outcome", "id"], name="change_run_outcome"),
             models.Index(fields=["sync", "outcome"], name="change_sync_outcome"),
             models.Index(fields=["created_at"], name="change_created"),
+            models.Index(
+                fields=["sync", "awaiting", "id"],
+                condition=models.Q(outcome="held"),
+                name="change_awaiting",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,14 @@ from django.db import models
 
 from connections.models import ConnectedApp
 from connections.records import Side
-from syncs.models.choices import Conflict, Creates, Direction, Matching, Normalize
+from syncs.models.choices import (
+    Conflict,
+    Creates,
+    Deletes,
+    Direction,
+    Matching,
+    Normalize,
+)
 
 
 class ObjectSync(models.Model):
@@ -43,7 +50,28 @@ class ObjectSync(models.Model):
     on_create: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(
         default=dict, blank=True
     )
-    deletes = models.CharField(max_length=20, default="ignore", editable=False)
+    deletes = models.CharField(
+        max_length=20, choices=Deletes.choices, default=Deletes.IGNORE
+    )
+    hard_delete = models.BooleanField(
+        default=False,
+        help_text="Records that cannot be archived are deleted for good, each once "
+        "a person has approved it.",
+    )
+    archive: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='How a side archives that has no way of its own: {"app": '
+        '{"field": "archived", "value": true}}',
+    )
+    limits: models.JSONField[dict[str, int | None], dict[str, int | None]] = (
+        models.JSONField(
+            default=dict,
+            blank=True,
+            help_text="What one run may do before it is held, where that differs from "
+            "the defaults; null lifts a limit.",
+        )
+    )
     every_s = models.PositiveIntegerField(
         "every",
         null=True,
@@ -99,6 +127,30 @@ class ObjectSync(models.Model):
     def creates_on(self, side: Side) -> bool:
         """Whether a record missing on a side is created there."""
         return self.allows(side) and self.creates in (Creates.BOTH, f"to_{side}")
+
+
+class SyncFilter(models.Model):
+    """One condition that a side's records must meet to be in scope; all of them must."""
+
+    sync = models.ForeignKey(
+        ObjectSync, on_delete=models.CASCADE, related_name="filters"
+    )
+    side = models.CharField(
+        max_length=8, choices=[(side.value, side.value) for side in Side]
+    )
+    position = models.PositiveIntegerField(default=0)
+    field = models.CharField("property or field", max_length=200)
+    operator = models.CharField(max_length=20)
+    value: models.JSONField[Any, Any] = models.JSONField(
+        null=True, blank=True, default=None
+    )
+
+    class Meta:
+        verbose_name = "filter"
+        ordering = ["side", "position", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.operator}"
 
 
 class MatchKey(models.Model):

@@ -149,10 +149,10 @@ def _work(
         for stage in session.stages:
             stage.prepare(session)
         session.look_for_missing()
-        if run.plan_id is None:
-            _sync(session)
-        else:
+        if run.as_planned:
             _apply_plan(session)
+        else:
+            _sync(session)
         _finish(session)
     finally:
         session.count_calls()
@@ -171,9 +171,9 @@ def _pin(session: Session) -> None:
     run, sync = session.run, session.sync
     if run.revision == sync.revision:
         return
-    if run.plan_id is not None:
+    if run.as_planned:
         raise SchemaError(
-            f"The set-up changed since run {run.plan_id} was planned.",
+            "The set-up changed since this was planned.",
             code=Code.CHANGED_SINCE_PLAN,
         )
     if run.place:
@@ -259,17 +259,25 @@ def _sweep_due(sync: ObjectSync) -> bool:
 
 
 def _apply_plan(session: Session) -> None:
-    """Take a dry run's planned changes over as this run's own, and write those.
+    """Write a plan that was made before: a preview's, or what a person approved.
 
     Both sides are looked at first: what an earlier run left behind, or a record that
     turned up since, must not be created a second time.
     """
     run = session.run
-    if run.place.get("phase") == "write":
+    if run.place.get("phase") != "write":
+        if _must_look(run):
+            _look(session)
+        if not run.approved and run.plan_id is not None:
+            _take_over(session)
+        run.place = {"phase": "write"}
+    with _timed(session, "write"):
         _write(session)
-        return
-    if _must_look(run):
-        _look(session)
+
+
+def _take_over(session: Session) -> None:
+    """Make a preview's planned changes this run's own."""
+    run = session.run
     fields = [f.name for f in Change._meta.concrete_fields]
     skip = {"id", "run", "trace", "outcome", "created_at", "sent_at", "done_at"}
     last = 0
@@ -280,7 +288,7 @@ def _apply_plan(session: Session) -> None:
             ).order_by("pk")[:500]
         )
         if not rows:
-            break
+            return
         last = rows[-1].pk
         Change.objects.bulk_create(
             [
@@ -288,9 +296,6 @@ def _apply_plan(session: Session) -> None:
                 for r in rows
             ]
         )
-    run.place = {"phase": "write"}
-    with _timed(session, "write"):
-        _write(session)
 
 
 # The end -------------------------------------------------------------------------------

@@ -472,7 +472,7 @@ class RecordWriter:
     ) -> list[Change]:
         """Read again what was read too long ago, and set aside what moved meanwhile."""
         sides = [side.other] if creating else [side]
-        if self.session.run.plan_id is not None and not creating:
+        if self.session.run.as_planned and not creating:
             sides = [side, side.other]
         for looked in sides:
             self._refresh(looked, links, creating=creating)
@@ -500,10 +500,10 @@ class RecordWriter:
     def _refresh(
         self, side: Side, links: dict[int, RecordLink], *, creating: bool
     ) -> None:
-        if creating and self.session.run.plan_id is None:
+        if creating and not self.session.run.as_planned:
             return  # nothing is overwritten
         limit = now() - FRESH
-        always = self.session.run.plan_id is not None
+        always = self.session.run.as_planned
         stale = [
             link
             for link in links.values()
