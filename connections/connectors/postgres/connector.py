@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 from typing import Any
-
-from psycopg import sql
 
 from connections.catalogue import Code
 from connections.connectors.base import (
@@ -18,25 +15,19 @@ from connections.connectors.base import (
     SchemaError,
     ScopeError,
 )
+from connections.connectors.postgres import times
+from connections.connectors.postgres.catalogue import CATALOGUE, table_of
 from connections.connectors.postgres.database import Database
-from connections.connectors.postgres.errors import RowError
 from connections.connectors.postgres.fields import schema_of
-from connections.connectors.postgres.reading import (
-    FETCH_BATCH,
-    PAGE_SIZE,
-    Reader,
+from connections.connectors.postgres.numbers import reserve
+from connections.connectors.postgres.reading import FETCH_BATCH, PAGE_SIZE, Reader
+from connections.connectors.postgres.selection import (
     Selection,
-    changed_column,
     need_column,
     select,
 )
-from connections.connectors.postgres.tables import (
-    CATALOGUE,
-    UUID_DEFAULT,
-    Column,
-    Table,
-    table_of,
-)
+from connections.connectors.postgres.server import report
+from connections.connectors.postgres.tables import Table
 from connections.connectors.postgres.writing import Writer
 from connections.records import (
     Capabilities,
@@ -55,38 +46,6 @@ from connections.records import (
 
 WRITE_BATCH = 500  # rows in one statement
 OVERLAP_S = 300.0  # a transaction that wrote earlier may commit later than one we saw
-OLDEST = 130_000  # server_version_num; xid8 and what else is asked for came with 13
-RESERVE_ROUNDS = 5  # how often a sequence may give numbers that rows already have
-
-TEST = sql.SQL("""
-SELECT current_user, current_database(), current_setting('server_version'),
-  current_setting('server_version_num')::int, pg_is_in_recovery(),
-  current_setting('default_transaction_read_only') = 'on',
-  coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),
-  (SELECT has_schema_privilege(n.oid, 'USAGE') FROM pg_namespace n
-   WHERE n.nspname = %(schema)s),
-  ARRAY(SELECT c.relname::text FROM pg_class c
-   JOIN pg_namespace n ON n.oid = c.relnamespace
-   WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-   AND (%(tables)s::text[] IS NULL OR c.relname = ANY(%(tables)s))
-   AND row_security_active(c.oid) ORDER BY 1)
-""")
-TAKE_NUMBERS = sql.SQL("""
-SELECT s.v::text FROM (
-  SELECT nextval(%s::text::regclass) AS v FROM generate_series(1, %s)) s
-WHERE NOT EXISTS (SELECT 1 FROM {} AS t WHERE t.{} = s.v) ORDER BY s.v
-""")
-
-
-# What Python's times can hold, with a day to spare for time zones.
-EARLIEST, LATEST = sql.SQL("'0001-01-02'"), sql.SQL("'9999-12-30'")
-
-
-def _unstamped(name: sql.Identifier) -> sql.Composed:
-    """Rows without a time, or with one that says nothing."""
-    return sql.SQL("({0} IS NULL OR {0} < {1} OR {0} >= {2})").format(
-        name, EARLIEST, LATEST
-    )
 
 
 class PostgresConnector:
@@ -132,47 +91,7 @@ class PostgresConnector:
 
         Raises: AuthError, ScopeError, SchemaError, TransientError.
         """
-        names = {"schema": self._schema, "tables": self._chosen}
-        ((user, database, version, number, replica, reads, tls, usage, hidden),) = (
-            self._db.read(TEST, names)
-        )
-        self._check_schema(usage, user)
-        warnings = []
-        if number < OLDEST:
-            warnings.append(f"PostgreSQL {version} is older than 13: expect errors.")
-        if replica:
-            warnings.append("This is a read replica: nothing can be written to it.")
-        elif reads:
-            warnings.append("The role may only read: nothing can be written.")
-        if not tls and not self._db.is_local:
-            warnings.append(
-                "The connection is not encrypted: add sslmode=verify-full to the dsn."
-            )
-        if hidden:
-            warnings.append(
-                "Row-level security applies to this role, so rows may be hidden and none "
-                f"is ever taken for deleted: {', '.join(hidden)}."
-            )
-        return Report(
-            account=f"{user} at {self._db.where}/{database}",
-            details={
-                "server": f"PostgreSQL {version}",
-                "user": user,
-                "database": database,
-                "schema": self._schema,
-                "encrypted": "yes" if tls else "no",
-            },
-            warnings=tuple(warnings),
-        )
-
-    def _check_schema(self, usage: bool | None, user: str) -> None:
-        if usage is None:
-            raise SchemaError(f"The database has no schema {self._schema}.")
-        if not usage:
-            raise ScopeError(
-                f"The role {user} may not use the schema {self._schema}: "
-                f"GRANT USAGE ON SCHEMA {self._schema} TO {user}."
-            )
+        return report(self._db, self._schema, self._chosen)
 
     def discover(self) -> Schema:
         """Read tables, columns and keys: one statement."""
@@ -258,7 +177,8 @@ class PostgresConnector:
         the caller counts an overlap again.
         """
         chosen = self._selection(obj, want)
-        where, params = self._window(obj, want, after, until)
+        column = times.column_of(chosen.table, obj, want)
+        where, params = times.between(column, after, until)
         for page in Reader(self._db, chosen).pages(None, where, params):
             yield replace(page, cursor=None)
 
@@ -267,45 +187,14 @@ class PostgresConnector:
     ) -> Window:
         """Count rows and add up their times: what a late commit changes shows in that."""
         table, _ = self._table(obj)
-        where, params = self._window(obj, want, after, until)
-        name = sql.Identifier("t", want.changed_field)
-        statement = sql.SQL(
-            "SELECT count(*) FILTER (WHERE {where}), "
-            "sum((extract(epoch FROM {name}) * 1000000)::bigint) FILTER (WHERE {where}), "
-            "count(*) FILTER (WHERE {never}) FROM {table} AS t "
-            "WHERE ({where}) OR ({never})"
-        ).format(where=where, name=name, never=_unstamped(name), table=table.identifier)
-        count, stamps, unstamped = self._db.read(
-            statement, [*params, *params, *params]
-        )[0]
-        return Window(count, stamps=int(stamps or 0), unstamped=unstamped)
+        column = times.column_of(table, obj, want)
+        return times.window(self._db, table, column, after, until)
 
     def unstamped(self, obj: ObjectType, want: Want) -> Iterator[Page]:
-        where = _unstamped(sql.Identifier("t", want.changed_field))
+        where = times.unstamped(want.changed_field)
         plain = replace(want, changed_field="")
         for page in self._reader(obj, plain).pages(None, where):
             yield replace(page, cursor=None)
-
-    def _window(
-        self, obj: ObjectType, want: Want, after: datetime, until: datetime | None
-    ) -> tuple[sql.Composed, list[datetime]]:
-        table, _ = self._table(obj)
-        if not want.changed_field:
-            raise SchemaError(f"No column of change time is set for {table.name}.")
-        column = changed_column(table, obj, want)
-        bound = sql.SQL("%s::timestamptz")
-        if column.base == "timestamp":
-            bound = sql.SQL("(%s::timestamptz AT TIME ZONE 'UTC')")
-        name = sql.Identifier("t", column.name)
-        # What changed at infinity would be read each time, for ever.
-        parts = [
-            sql.SQL("{} > {}").format(name, bound),
-            sql.SQL("{} < {}").format(name, LATEST),
-        ]
-        if until is not None:
-            parts.append(sql.SQL("{} <= {}").format(name, bound))
-        times = [after] if until is None else [after, until]
-        return sql.SQL(" AND ").join(parts), times
 
     def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
         """Read rows by id; absent ones are gone, unless row-level security applies."""
@@ -343,27 +232,7 @@ class PostgresConnector:
         as they are inserted.
         """
         table, _ = self._table(obj)
-        made = table.made_key
-        if made is None or made.identity == "a" or count < 1:
-            return None
-        if made.base == "uuid":
-            random = not made.default or UUID_DEFAULT.match(made.default)
-            return [str(uuid.uuid4()) for _ in range(count)] if random else None
-        return self._numbers(table, made, count) if made.sequence else None
-
-    def _numbers(self, table: Table, made: Column, count: int) -> list[str] | None:
-        """Numbers that no row has: rows may have been inserted past the sequence."""
-        statement = TAKE_NUMBERS.format(table.identifier, sql.Identifier(made.name))
-        free: list[str] = []
-        for _ in range(RESERVE_ROUNDS):
-            try:
-                rows = self._db.read(statement, [made.sequence, count - len(free)])
-            except (ScopeError, RowError):
-                return None
-            free += [row[0] for row in rows]
-            if len(free) == count:
-                return free
-        return None
+        return reserve(self._db, table, count)
 
     def create(
         self, obj: ObjectType, drafts: Sequence[Draft], want: Want

@@ -2,60 +2,21 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from psycopg import sql
 
 from connections.catalogue import Code
-from connections.connectors.base import (
-    ConnectorError,
-    SchemaError,
-    TransientError,
-    UncertainError,
-)
+from connections.connectors.base import TransientError, UncertainError
+from connections.connectors.postgres.cells import Item, Preparer, Refused
 from connections.connectors.postgres.database import Database, Row
-from connections.connectors.postgres.errors import RowError, code_of, text_of
-from connections.connectors.postgres.fields import is_plain_text, to_text
-from connections.connectors.postgres.reading import (
-    Reader,
-    Selection,
-    direct_order,
-    need_column,
-    text,
-    typed,
-    unnested,
-)
-from connections.connectors.postgres.tables import Column, ForeignKey, Table
-from connections.records import Canon, Draft, Outcome, Patch, Reference
-
-OVERFLOW = "22003"  # a number too large for its column
-
-Cells = dict[str, str | None]  # texts by column
-# Texts of a foreign key's columns, by its name and the id of the row it points to.
-Resolved = dict[tuple[str, str], list[str | None]]
-
-
-class Refused(Exception):
-    """A row that is not sent: it could not be written."""
-
-    def __init__(self, code: Code, message: str, field_name: str = "") -> None:
-        super().__init__(message)
-        self.outcome = Outcome(False, code=code, message=message, field=field_name)
-
-
-@dataclass
-class Item:
-    """One row to write: its place in the request, its key's texts, its cells."""
-
-    index: int
-    key: tuple[str, ...]
-    cells: Cells
-    references: Mapping[str, Reference] = field(default_factory=dict)
-    new: bool = False
-
+from connections.connectors.postgres.errors import RowError
+from connections.connectors.postgres.refusals import refusal
+from connections.connectors.postgres.selection import Selection, typed, unnested
+from connections.connectors.postgres.tables import Column, Table
+from connections.records import Draft, Outcome, Patch
 
 Send = Callable[[Sequence[Item]], Sequence[Row | None]]
 
@@ -72,18 +33,18 @@ class Writer:
         self._db = database
         self._chosen = chosen
         self._table = chosen.table
-        self._targets = targets
+        self._cells = Preparer(database, chosen.table, targets)
 
     # Creates ---------------------------------------------------------------------------
 
     def create(self, drafts: Sequence[Draft]) -> list[Outcome]:
         """Insert rows; outcomes in the order of `drafts`."""
-        resolved = self._resolve(drafts)
+        resolved = self._cells.resolve(drafts)
         outcomes: dict[int, Outcome] = {}
         groups: dict[tuple[str, ...], list[Item]] = {}
         for index, draft in enumerate(drafts):
             try:
-                item = self._drafted(index, draft, resolved)
+                item = self._cells.drafted(index, draft, resolved)
             except Refused as exc:
                 outcomes[index] = exc.outcome
                 continue
@@ -100,17 +61,6 @@ class Writer:
             for some in [items] if columns else [[item] for item in items]:
                 self._split(some, partial(self._insert, columns), outcomes)
         return [outcomes[i] for i in range(len(drafts))]
-
-    def _drafted(self, index: int, draft: Draft, resolved: Resolved) -> Item:
-        cells = self._cells(draft.values)
-        cells |= self._linked(draft.references, resolved)
-        made = self._table.made_key
-        if made is not None and draft.id is not None:
-            cells[made.name] = draft.id
-        elif made is not None and not made.fills_itself:
-            cells.setdefault(made.name, str(uuid.uuid4()))
-        key = tuple(cells.get(name) or "" for name in self._table.key)
-        return Item(index, key, cells, draft.references, new=True)
 
     def _insert(
         self, columns: Sequence[str], items: Sequence[Item]
@@ -153,14 +103,14 @@ class Writer:
 
     def update(self, patches: Sequence[Patch]) -> list[Outcome]:
         """Change rows; outcomes in the order of `patches`."""
-        resolved = self._resolve(patches)
+        resolved = self._cells.resolve(patches)
         outcomes: dict[int, Outcome] = {}
         # A statement changes a row once, so a record's second patch waits for the next.
         waves: list[dict[tuple[str, ...], list[Item]]] = []
         seen: dict[str, int] = {}
         for index, patch in enumerate(patches):
             try:
-                item = self._patched(index, patch, resolved)
+                item = self._cells.patched(index, patch, resolved)
             except Refused as exc:
                 outcomes[index] = exc.outcome
                 continue
@@ -174,25 +124,6 @@ class Writer:
                 items.sort(key=lambda item: item.key)  # fewer deadlocks
                 self._split(items, partial(self._change, columns), outcomes)
         return [outcomes[i] for i in range(len(patches))]
-
-    def _patched(self, index: int, patch: Patch, resolved: Resolved) -> Item:
-        try:
-            key = self._table.key_texts(patch.id)
-        except ValueError:
-            raise Refused(
-                Code.RECORD_GONE, f"{patch.id!r} is no id of {self._table.name}."
-            ) from None
-        own = dict(zip(self._table.key, key, strict=True))
-        cells = self._cells(patch.values, own)
-        cells |= self._linked(patch.references, resolved, own)
-        for name in own:
-            if cells.pop(name, own[name]) != own[name]:
-                raise Refused(
-                    Code.FIELD_READ_ONLY,
-                    f"{name} is part of the primary key, which is never changed.",
-                    name,
-                )
-        return Item(index, key, cells, patch.references)
 
     def _change(
         self, columns: Sequence[str], items: Sequence[Item]
@@ -256,7 +187,7 @@ class Writer:
                 self._split(items[:half], send, outcomes)
                 self._split(items[half:], send, outcomes)
             else:
-                outcomes[items[0].index] = self._refusal(items[0], exc)
+                outcomes[items[0].index] = refusal(self._db, self._table, items[0], exc)
             return
         except UncertainError as exc:
             lost = Outcome(False, code=exc.code, message=exc.message, uncertain=True)
@@ -296,224 +227,6 @@ class Writer:
             code=Code.RECORD_GONE,
             message=f"{table.name} has no row {table.record_id(item.key)} any more.",
         )
-
-    def _cells(
-        self, values: Mapping[str, Canon], own: Mapping[str, str] | None = None
-    ) -> Cells:
-        """Values as texts. Raises: Refused; SchemaError for an unknown column."""
-        cells: Cells = {}
-        for name, value in values.items():
-            column = need_column(self._table, name)
-            if name not in (own or {}):
-                _check(column, value)
-            cells[name] = to_text(value)
-        return cells
-
-    # References ------------------------------------------------------------------------
-
-    def _resolve(self, requests: Iterable[Draft | Patch]) -> Resolved:
-        """The texts of foreign key columns by foreign key and target id.
-
-        Asks the server only where a key does not point at its target's primary key.
-        """
-        wanted: dict[str, set[str]] = {}
-        for request in requests:
-            for name, reference in request.references.items():
-                wanted.setdefault(name, set()).update(reference.ids)
-        resolved: Resolved = {}
-        for name, ids in wanted.items():
-            key = self._key(name)
-            target = self._targets[key.target]
-            if direct_order(key, self._table, target) is not None:
-                where = [target.key.index(c) for c in key.target_columns]
-                for record_id in ids:
-                    texts = _texts(target, record_id)
-                    if texts is not None:
-                        resolved[name, record_id] = [texts[i] for i in where]
-            elif ids:
-                resolved |= self._asked(name, key, target, sorted(ids))
-        return resolved
-
-    def _asked(
-        self, name: str, key: ForeignKey, target: Table, ids: Sequence[str]
-    ) -> Resolved:
-        texts = {i: found for i in ids if (found := _texts(target, i)) is not None}
-        chosen = Selection(target)
-        chosen.add(*(text(c) for c in target.key))
-        start = chosen.add(*(text(c) for c in key.target_columns))
-        rows = Reader(self._db, chosen).by_key(list(texts.values()))
-        asked = list(texts)
-        return {(name, asked[place]): list(row[start:]) for place, row in rows}
-
-    def _key(self, name: str) -> ForeignKey:
-        key = self._table.reference(name)
-        if key is None or key.target not in self._targets:
-            raise SchemaError(
-                f"The table {self._table.name} has no foreign key on {name} any more.",
-                code=Code.FIELD_MISSING,
-            )
-        return key
-
-    def _linked(
-        self,
-        references: Mapping[str, Reference],
-        resolved: Resolved,
-        own: Mapping[str, str] | None = None,
-    ) -> Cells:
-        """The cells that set or clear references. Args: own, the row's key if it exists."""
-        cells: Cells = {}
-        for name, reference in references.items():
-            key = self._key(name)
-            if len(reference.ids) > 1:
-                raise Refused(
-                    Code.LIMIT_REACHED,
-                    f"{name} holds one {key.target}, not {len(reference.ids)}.",
-                    name,
-                )
-            if reference.ids:
-                found = resolved.get((name, reference.ids[0]))
-                if found is None or None in found:
-                    raise Refused(
-                        Code.TARGET_NOT_MATCHED,
-                        f"{key.target} has no row {reference.ids[0]} that {name} could "
-                        "point to.",
-                        name,
-                    )
-                cells |= dict(zip(key.columns, found, strict=True))
-            elif own is not None:
-                cells |= dict.fromkeys(self._clearing(name, key, own))
-        return cells
-
-    def _clearing(
-        self, name: str, key: ForeignKey, own: Mapping[str, str]
-    ) -> list[str]:
-        """The columns whose null ends a link, rather than those of another one too."""
-        free = [
-            c
-            for c in key.columns
-            if c not in own and not self._table.columns[c].not_null
-        ]
-        if not free:
-            raise Refused(
-                Code.REQUIRED_MISSING,
-                f"{name} must point to a row of {key.target}: it cannot be empty.",
-                name,
-            )
-        others = {
-            c for fk in self._table.foreign_keys if fk is not key for c in fk.columns
-        }
-        return [c for c in free if c not in others] or free
-
-    # What a refusal says ---------------------------------------------------------------
-
-    def _refusal(self, item: Item, error: RowError) -> Outcome:
-        diag, table = error.cause.diag, self._table
-        code, message = code_of(error.cause), f"{text_of(error.cause)}."
-        columns = self._blamed(item, error)
-        existing = None
-        if error.state == "23505":
-            key = next(
-                (k for k in table.unique_keys if k.name == diag.constraint_name), None
-            )
-            made = table.made_key
-            if key is not None and key.primary and made is not None:
-                message = (
-                    f"{table.name} already has the next {made.name} that its sequence "
-                    "gives: set the sequence past the largest one."
-                )
-            elif key is not None and key.plain:
-                existing = self._existing(item, key.columns)
-                message = (
-                    f"{table.name} already has a row with this {', '.join(key.columns)}"
-                )
-                message += f": {existing}." if existing else "."
-        elif error.state == "23503" and not columns:
-            code = Code.VALUE_INVALID  # other rows still point at the value to replace
-        return Outcome(
-            False,
-            code=code,
-            message=message,
-            field=",".join(columns),
-            existing_id=existing,
-        )
-
-    def _blamed(self, item: Item, error: RowError) -> tuple[str, ...]:
-        """The columns that the server, or its quoting of a value, blames."""
-        diag, table = error.cause.diag, self._table
-        if diag.column_name:
-            return (diag.column_name,)
-        name = diag.constraint_name
-        keys = {key.name: key.columns for key in table.unique_keys}
-        keys |= {key.name: key.columns for key in table.foreign_keys}
-        if name and name in keys:
-            return keys[name]
-        if name and table.checks.get(name):
-            return (table.checks[name],)
-        if error.state.startswith("22"):
-            told = diag.message_primary or ""
-            for column, cell in item.cells.items():
-                if cell and f'"{cell}"' in told:
-                    return (column,)
-        if error.state == OVERFLOW:  # the server names neither column nor value
-            sized = [n for n, cell in item.cells.items() if cell and self._sized(n)]
-            return tuple(sized) if len(sized) == 1 else ()
-        return ()
-
-    def _sized(self, name: str) -> bool:
-        """Whether a column is a number of limited size."""
-        return self._table.columns[name].precision is not None
-
-    def _existing(self, item: Item, columns: Sequence[str]) -> str | None:
-        """The id of the row that has the same values in a unique key."""
-        cells = {**dict(zip(self._table.key, item.key, strict=True)), **item.cells}
-        values = [cells.get(name) for name in columns]
-        if None in values:
-            return None
-        statement = sql.SQL("SELECT {} FROM {} AS t WHERE {}").format(
-            sql.SQL(", ").join(text(name) for name in self._table.key),
-            self._table.identifier,
-            sql.SQL(" AND ").join(
-                sql.SQL("{} = {}").format(
-                    sql.Identifier("t", name),
-                    typed(sql.Placeholder(), self._table.columns[name]),
-                )
-                for name in columns
-            ),
-        )
-        try:
-            rows = self._db.read(statement, values)
-        except (ConnectorError, RowError):
-            return None  # the refusal itself is what has to be told
-        return self._table.record_id(rows[0]) if rows else None
-
-
-def _check(column: Column, value: Canon) -> None:
-    """Refuse what the server would refuse, without splitting a batch over it."""
-    name = column.name
-    if column.generated or column.identity == "a" or is_plain_text(column):
-        raise Refused(Code.FIELD_READ_ONLY, f"{name} cannot be written.", name)
-    parts = value if isinstance(value, list) else [value]
-    texts = [part for part in parts if isinstance(part, str)]
-    if any("\0" in part for part in texts):
-        raise Refused(
-            Code.VALUE_INVALID,
-            f"{name}: PostgreSQL cannot hold a NUL character.",
-            name,
-        )
-    limit = column.max_length
-    if limit is not None and any(len(part.rstrip(" ")) > limit for part in texts):
-        raise Refused(
-            Code.VALUE_TOO_LONG, f"{name} holds at most {limit} characters.", name
-        )
-    if column.labels and (odd := [part for part in texts if part not in column.labels]):
-        raise Refused(Code.OPTION_UNKNOWN, f"{name} has no option {odd[0]!r}.", name)
-
-
-def _texts(table: Table, record_id: str) -> tuple[str, ...] | None:
-    try:
-        return table.key_texts(record_id)
-    except ValueError:
-        return None
 
 
 def _by_place(items: Sequence[Item], rows: Sequence[Row]) -> Sequence[Row | None]:
