@@ -15,6 +15,7 @@ from associations.run.writing import COUNTED, KINDS, LinkWriter
 from connections.records import Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.holding import check_limits
 from syncs.run.planning import show
 from syncs.run.pull import reread
 from syncs.run.session import Session
@@ -128,6 +129,7 @@ class AssociationStage:
             self.writer.touched = set()
             if not links or not self._settle(session, sorted(links)):
                 break
+            check_limits(session)
             self._writer_apply()
 
     def _writer_apply(self) -> None:

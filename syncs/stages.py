@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db.models import Count
 
-from syncs.models import Change, RecordLink
-from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.models import Change, ObjectSync, RecordLink
+from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
 from syncs.run.planning import RecordPlanner, show
 from syncs.run.session import Session
 from syncs.run.stage import Chunk, Inline
@@ -94,6 +94,20 @@ class RecordStage:
             "excluded": states.get(RecordState.EXCLUDED, 0),
             "failing": sum(count for _, count in by_code),
             "waiting": states.get(RecordState.WAITING, 0),
-            "awaiting": {"deletes": 0, "conflicts": 0},
-            "held": 0,
+            **_waiting(session.sync),
         }
+
+
+def _waiting(sync: ObjectSync) -> dict[str, Any]:
+    """What of a sync waits for a person; a field in conflict has a row for each side."""
+    held = Change.objects.filter(sync=sync, outcome=ChangeOutcome.HELD).order_by()
+    counts = dict(held.values_list("awaiting").annotate(Count("pk")))
+    fields = held.filter(awaiting=Awaiting.CONFLICTS).values("link", "mapping_key")
+    conflicts = counts.get(Awaiting.CONFLICTS) and fields.distinct().count()
+    return {
+        "awaiting": {
+            "deletes": counts.get(Awaiting.DELETES, 0),
+            "conflicts": conflicts or 0,
+        },
+        "held": counts.get(Awaiting.LIMITS, 0),
+    }

@@ -18,12 +18,20 @@ from connections.redaction import redact
 from syncs.models import Change, ObjectSync, SyncRun
 from syncs.models.choices import ENDED_STATUSES as ENDED
 from syncs.models.choices import ChangeOutcome, Status
+from syncs.run.holding import check_limits, hold, note_pairs, supersede
 from syncs.run.lease import Lease, LeaseBusy, LeaseLost, holder_is_dead
 from syncs.run.match import match
 from syncs.run.plan import plan
 from syncs.run.pull import pull
 from syncs.run.renew import renew
-from syncs.run.session import Cancelled, Session, SliceOver, now, open_session
+from syncs.run.session import (
+    Cancelled,
+    Held,
+    Session,
+    SliceOver,
+    now,
+    open_session,
+)
 from syncs.run.stage import make_stages
 from syncs.run.unknown import drop_planned, give_up_planned
 
@@ -149,11 +157,16 @@ def _work(
         for stage in session.stages:
             stage.prepare(session)
         session.look_for_missing()
-        if run.as_planned:
-            _apply_plan(session)
-        else:
-            _sync(session)
-        _finish(session)
+        held = None
+        try:
+            if run.as_planned:
+                _apply_plan(session)
+            else:
+                _sync(session)
+        except Held as exc:
+            held = exc
+            hold(session, exc)
+        _finish(session, held)
     finally:
         session.count_calls()
         run.counters = session.tally.counters
@@ -206,6 +219,7 @@ def _sync(session: Session) -> None:
         if run.place.get("phase") != "write":
             with _timed(session, "plan"):
                 plan(session, session.stages, sweep=sweep and attempt == 0)
+            check_limits(session)
         if run.dry_run:
             for stage in session.stages:
                 stage.work(session)
@@ -228,6 +242,7 @@ def _must_look(run: SyncRun) -> bool:
 def _look(session: Session) -> None:
     """Read both sides, settle what earlier runs left, and pair what matches."""
     if not session.run.place:
+        note_pairs(session)
         with _timed(session, "read"):
             renew(session)
             pull(session)
@@ -237,6 +252,8 @@ def _look(session: Session) -> None:
                 stage.resolve(session)
     with _timed(session, "match"):
         match(session, lambda links: _absorbed(session, links))
+    if not session.run.dry_run and not session.run.as_planned:
+        supersede(session)
     session.run.place = {"phase": "plan"}
 
 
@@ -301,7 +318,7 @@ def _take_over(session: Session) -> None:
 # The end -------------------------------------------------------------------------------
 
 
-def _finish(session: Session) -> None:
+def _finish(session: Session, held: Held | None) -> None:
     run = session.run
     session.advance("finishing")
     totals: dict[str, object] = {}
@@ -315,7 +332,10 @@ def _finish(session: Session) -> None:
     status = Status.PARTIAL if failing or run.errors else Status.SUCCEEDED
     session.count_calls()
     run.counters = session.tally.counters
-    _end(run, status)
+    if held is None:
+        _end(run, status)
+    else:
+        _end(run, Status.HELD, Code.HELD_BY_LIMITS, held.message)
 
 
 def _end(run: SyncRun, status: Status, code: str = "", text: str = "") -> None:

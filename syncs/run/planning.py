@@ -257,6 +257,10 @@ class RecordPlanner:
             before=before,
             after=after,
             origin=origin,
+            blanks=sum(
+                is_blank(value) and not is_blank(before[name])
+                for name, value in after.items()
+            ),
         )
 
     # One side only ---------------------------------------------------------------------

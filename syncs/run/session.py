@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from django.utils import timezone
@@ -97,6 +97,17 @@ class SliceOver(Exception):
 
 class Cancelled(Exception):
     """Somebody asked the run to stop."""
+
+
+class Held(Exception):
+    """The run must not go on before a person has looked at it.
+
+    `why` is stored with the run: {"archive": {"count": 60, "most": 50}} by limit.
+    """
+
+    def __init__(self, why: dict[str, Any], message: str) -> None:
+        super().__init__(message)
+        self.why, self.message = why, message
 
 
 @dataclass
