@@ -126,6 +126,23 @@ def test_the_wall_stands_though_more_are_counted(http, control):
     assert http.search("contacts", beyond).ok()["total"] == 1
 
 
+def test_pages_that_go_on_after_an_id_show_what_is_left(http, people, control):
+    ids = sorted(people.values(), key=int)
+    last, shown = "0", []
+    for left in (3, 2, 1, 0):
+        body = where(("hs_object_id", "GT", last), ("email", "HAS_PROPERTY"))
+        body |= {
+            "limit": 1,
+            "sorts": [{"propertyName": "hs_object_id", "direction": "ASCENDING"}],
+        }
+        answer = http.search("contacts", body).ok()
+        assert answer["total"] == left
+        assert ("paging" in answer) == (left > 1)
+        shown += [row["id"] for row in answer["results"]]
+        last = shown[-1]
+    assert shown == ids
+
+
 def test_a_body_over_three_thousand_characters_is_refused(http):
     room = 3_000 - len(json.dumps(where(("email", "EQ", ""))))
     assert http.search("contacts", where(("email", "EQ", "a" * room))).status == 200

@@ -5,6 +5,7 @@ Source: https://developers.hubspot.com/docs/api-reference/latest/crm/search-the-
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -40,23 +41,48 @@ def search(call: Call, kind: Kind) -> Reply:
     after = whole(call.json.get("after") or 0, "after", WALL)
     if after + limit > WALL:
         raise invalid(f"Paging past {WALL} results of one query is not possible")
-    where, values = _where(call, kind)
+    beyond, groups = _beyond(call)
+    where, values = _where(call, kind, groups)
     ids = index.ids(
         f"SELECT id FROM search_row WHERE {where} ORDER BY {_order(call, kind)}",
         *values,
     )
-    page = list(ids[after : after + limit])
+    start = bisect_right(ids, beyond) if beyond is not None else 0
+    page = list(ids[start + after : start + after + limit])
     names = _names(call, kind)
     body: Json = {
-        "total": len(ids),
+        "total": len(ids) - start,
         "results": [
             shown(record, names, call.account.roll_ups(record, names))
             for record in index.rows(kind, page)
         ],
     }
-    if after + limit < len(ids):
+    if start + after + limit < len(ids):
         body["paging"] = {"next": {"after": str(after + limit)}}
     return Reply(200, body)
+
+
+def _beyond(call: Call) -> tuple[int | None, list[Json]]:
+    """Split a page that goes on after an id, in the order of ids, into id and query.
+
+    The query is the same for every page, so its ids are found once: paging through a
+    million records would otherwise find all that are left for each page.
+    """
+    groups: list[Json] = call.json.get("filterGroups") or []
+    sorts = call.json.get("sorts") or []
+    by_id = {"propertyName": "hs_object_id", "direction": "ASCENDING"}
+    if len(groups) != 1 or sorts != [by_id]:
+        return None, groups
+    rules = groups[0].get("filters") or []
+    mine = [
+        rule
+        for rule in rules
+        if rule.get("propertyName") == "hs_object_id" and rule.get("operator") == "GT"
+    ]
+    if len(mine) != 1 or len(rules) > MAX_FILTERS:
+        return None, groups
+    rest = [rule for rule in rules if rule is not mine[0]]
+    return _integer(_values(mine[0], "GT", "id")[0]), [{"filters": rest}]
 
 
 def _names(call: Call, kind: Kind) -> list[str]:
@@ -68,8 +94,7 @@ def _names(call: Call, kind: Kind) -> list[str]:
     return [*names, "hs_object_id", kind.created, kind.modified]
 
 
-def _where(call: Call, kind: Kind) -> Sql:
-    groups = call.json.get("filterGroups") or []
+def _where(call: Call, kind: Kind, groups: list[Json]) -> Sql:
     sizes = [len(group.get("filters") or []) for group in groups]
     if len(groups) > MAX_GROUPS:
         raise invalid(f"At most {MAX_GROUPS} filterGroups are allowed")
