@@ -11,23 +11,26 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from config.demo.benchmark import Measured
+from config.demo.benchmark import DATABASES, Measured
 from config.management.commands.bench import Command
 
 pytestmark = pytest.mark.integration
 
 
-def measured(contacts: int, run: str, peak_mb: float) -> Measured:
-    return Measured(contacts, run, 1, 1, 1.0, 1.0, peak_mb)
+def measured(
+    contacts: int, run: str, *, peak_mb: float = 100.0, cpu_s: float = 1.0
+) -> Measured:
+    return Measured(contacts, run, 1, 1, 1.0, cpu_s, 0.0, peak_mb)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database", DATABASES)
 def test_a_size_is_synced_three_times_with_no_call_beyond_the_necessary(
-    tmp_path: Path,
+    tmp_path: Path, database: str
 ) -> None:
     tmp_path.chmod(0o755)
     ended = subprocess.run(
-        [sys.executable, "manage.py", "bench", "300"],
+        [sys.executable, "manage.py", "bench", "--sizes=300", f"--database={database}"],
         cwd=settings.BASE_DIR,
         env={
             **os.environ,
@@ -38,7 +41,7 @@ def test_a_size_is_synced_three_times_with_no_call_beyond_the_necessary(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=180,
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -46,13 +49,32 @@ def test_a_size_is_synced_three_times_with_no_call_beyond_the_necessary(
     assert [row["run"] for row in rows] == ["first", "second", "third"]
     assert [row["calls"] for row in rows] == [row["necessary"] for row in rows]
     assert all(20 < row["peak_mb"] < 300 for row in rows)
+    assert all(row["cpu_s"] > 0 for row in rows)
+    server = [row["database_cpu_s"] > 0 for row in rows]
+    assert any(server) == (database == "postgres")
     assert len(ended.stdout.splitlines()) == 4
 
 
-def test_a_peak_that_grows_with_the_size_fails(capsys: pytest.CaptureFixture[str]):
-    command = Command()
-    found = [measured(10_000, "third", 100.0), measured(100_000, "third", 131.0)]
-    ratio = command._grows("third", {m.contacts: m.peak_mb for m in found})
-    assert ratio == pytest.approx(1.31)
-    assert "1.31 times" in capsys.readouterr().out
-    assert command._grows("third", {10_000: 100.0}) == 0.0
+@pytest.mark.parametrize(
+    ("large", "within"),
+    [
+        ({"peak_mb": 129.0, "cpu_s": 12.9}, True),
+        ({"peak_mb": 131.0, "cpu_s": 10.0}, False),
+        ({"peak_mb": 100.0, "cpu_s": 13.1}, False),
+    ],
+)
+def test_memory_or_time_a_record_that_grows_with_the_size_fails(
+    capsys: pytest.CaptureFixture[str], large: dict[str, float], within: bool
+):
+    found = [measured(10_000, "third"), measured(100_000, "third", **large)]
+    assert Command().compare("third", found) is within
+    ratio = large["peak_mb"] / 100
+    assert f"100000 against 10000: peak {ratio:.2f}" in capsys.readouterr().out
+
+
+def test_what_is_too_small_to_compare_with_is_not(
+    capsys: pytest.CaptureFixture[str],
+):
+    found = [measured(1_000, "third"), measured(10_000, "third", cpu_s=100.0)]
+    assert Command().compare("third", found)
+    assert capsys.readouterr().out == ""

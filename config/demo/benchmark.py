@@ -1,4 +1,9 @@
-"""Measure first, second and third syncs of a size, in a process of their own."""
+"""Measure first, second and third syncs of a size, each in a process of its own.
+
+What the fake HubSpot and the connected app's server spend is not counted as ours: they
+are other processes, and so is our own database where that is PostgreSQL, whose processor
+time is counted beside ours.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 from django.conf import settings
 
@@ -61,22 +67,35 @@ CREATE INDEX ON people (updated_at, id);
 
 
 # A process's ru_maxrss begins with what its parent had when it was forked, and this one
-# holds the whole fake account; VmHWM is the new program's own.
+# holds the whole fake account; VmHWM is the new program's own. Starting Django is left
+# out of the time: it is the same for every size and would make the small ones look slow.
 IN_A_PROCESS = """
-import runpy, sys
+import json, os, runpy, sys, time
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+import django
+django.setup()
 sys.argv = ["manage.py", "sync", "--json"]
+cpu, wall = time.process_time(), time.monotonic()
 try:
     runpy.run_path("manage.py", run_name="__main__")
 finally:
     with open("/proc/self/status") as status:
         peak = next(line for line in status if line.startswith("VmHWM:"))
-    sys.stderr.write(peak)
+    spent = {
+        "peak_kb": int(peak.split()[1]),
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.monotonic() - wall,
+    }
+    sys.stderr.write("\\nspent " + json.dumps(spent) + "\\n")
 """
+DATABASES = ("sqlite", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run of one size. `cpu_s` and `peak_mb` are the syncing process's alone."""
+    """One run of one size: `cpu_s` and `peak_mb` of the syncing process alone,
+    `database_cpu_s` of our own database's server (0 for SQLite, which is in the process).
+    """
 
     contacts: int
     run: str
@@ -84,64 +103,129 @@ class Measured:
     necessary: int
     wall_s: float
     cpu_s: float
+    database_cpu_s: float
     peak_mb: float
 
     @property
+    def records(self) -> float:
+        return self.contacts * 1.1
+
+    @property
+    def own_s(self) -> float:
+        """What the run cost us: its process and our database."""
+        return self.cpu_s + self.database_cpu_s
+
+    @property
     def per_wall_s(self) -> float:
-        return self.contacts * 1.1 / self.wall_s
+        return self.records / self.wall_s
 
     @property
     def per_cpu_s(self) -> float:
-        return self.contacts * 1.1 / self.cpu_s
+        return self.records / self.own_s
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def measure(contacts: int) -> Iterator[Measured]:
+class Server:
+    """Our own database in a PostgreSQL cluster that nobody else uses."""
+
+    def __init__(self, folder: Path) -> None:
+        self._postgres = PostgresServer(folder, fast=True)
+
+    def __enter__(self) -> Server:
+        self._postgres.start()
+        self.url = self._postgres.dsn("crosslink")
+        with psycopg.connect(self.url) as conn:
+            row = conn.execute("SELECT pg_backend_pid()").fetchone()
+            assert row is not None
+            self._master = psutil.Process(row[0]).parent()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._postgres.stop()
+
+    def cpu_s(self) -> float:
+        """Processor time of all its processes, those that have ended included."""
+        assert self._master is not None
+        ended = self._master.cpu_times()
+        spent = sum((ended.user, ended.system))
+        spent += ended.children_user + ended.children_system
+        for process in self._master.children():
+            try:
+                times = process.cpu_times()
+            except psutil.NoSuchProcess:
+                continue  # counted among the ended by the next look
+            spent += times.user + times.system
+        return spent
+
+
+def measure(contacts: int, database: str = "sqlite") -> Iterator[Measured]:
     """Sync a size three times.
 
-    Args: contacts; there are a tenth as many companies.
+    Args: contacts; there are a tenth as many companies; database, what our own is.
     Raises: RuntimeError when a run does not succeed.
     """
     companies = contacts // 10
-    with tempfile.TemporaryDirectory(prefix="crosslink-bench-") as folder:
-        os.chmod(folder, 0o755)  # PostgreSQL's own user must get in
-        with (
-            SandboxServer(switches={"search_lag_s": 0}) as sandbox,
-            PostgresServer(Path(folder) / "pg", fast=True) as postgres,
-        ):
-            dsn = postgres.dsn("bench")
-            _fill(dsn, companies, contacts)
-            environ = {
-                **os.environ,
-                "CROSSLINK_VAR_DIR": f"{folder}/var",
-                "CROSSLINK_ENV_FILE": os.devnull,
-                "CROSSLINK_ALLOW_PRIVATE_HOSTS": "on",
-                "CROSSLINK_SEARCH_SETTLE_SECONDS": "0",
-                "HUBSPOT_TOKEN": sandbox.token,
-                "HUBSPOT_BASE_URL": sandbox.hubspot_url,
-                "BENCH_DSN": dsn,
-            }
-            file = Path(folder) / "bench.yaml"
-            file.write_text(FILE, encoding="utf-8")
-            for arguments in (["migrate"], ["setup", "apply", str(file)]):
-                subprocess.run(
-                    [sys.executable, "manage.py", *arguments],
-                    cwd=settings.BASE_DIR,
-                    env=environ,
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
-            pages, links = ceil(contacts / 100), ceil(contacts / 1000)
-            first = 2 + ceil(companies / 100) + pages + links
-            for run, necessary in (
-                ("first", first),  # an empty list each, creates, links read back
-                # What the first wrote, 200 a page, two counts, and the sweep.
-                ("second", 2 + ceil(companies / 200) + ceil(contacts / 200) + links),
-                ("third", 4 + links),  # two searches, two counts, and the sweep
-            ):
-                yield _sync(environ, contacts, run, necessary)
+    with ExitStack() as stack:
+        made = tempfile.TemporaryDirectory(prefix="crosslink-bench-")
+        folder = Path(stack.enter_context(made))
+        folder.chmod(0o755)  # PostgreSQL's own user must get in
+        sandbox = stack.enter_context(SandboxServer(switches={"search_lag_s": 0}))
+        app = stack.enter_context(PostgresServer(folder / "app", fast=True))
+        ours = None
+        if database == "postgres":
+            ours = stack.enter_context(Server(folder / "own"))
+        dsn = app.dsn("bench")
+        _fill(dsn, companies, contacts)
+        environ = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DATABASE_URL": ours.url if ours else "",
+            "CROSSLINK_VAR_DIR": f"{folder}/var",
+            "CROSSLINK_ENV_FILE": os.devnull,
+            "CROSSLINK_ALLOW_PRIVATE_HOSTS": "on",
+            "CROSSLINK_SEARCH_SETTLE_SECONDS": "0",
+            "HUBSPOT_TOKEN": sandbox.token,
+            "HUBSPOT_BASE_URL": sandbox.hubspot_url,
+            "BENCH_DSN": dsn,
+        }
+        file = folder / "bench.yaml"
+        file.write_text(FILE, encoding="utf-8")
+        for arguments in (["migrate"], ["setup", "apply", str(file)]):
+            subprocess.run(
+                [sys.executable, "manage.py", *arguments],
+                cwd=settings.BASE_DIR,
+                env=environ,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        for run, necessary in needed(companies, contacts):
+            before = ours.cpu_s() if ours else 0.0
+            calls, spent = _sync(environ, run)
+            database_cpu_s = ours.cpu_s() - before if ours else 0.0
+            yield Measured(
+                contacts=contacts,
+                run=run,
+                calls=calls,
+                necessary=necessary,
+                wall_s=round(spent["wall_s"], 2),
+                cpu_s=round(spent["cpu_s"], 2),
+                database_cpu_s=round(database_cpu_s, 2),
+                peak_mb=round(spent["peak_kb"] / 1024, 1),
+            )
+
+
+def needed(companies: int, contacts: int) -> tuple[tuple[str, int], ...]:
+    """By run, the calls to HubSpot that nobody could do without."""
+    pages, links = ceil(contacts / 100), ceil(contacts / 1000)
+    return (
+        # An empty list each, creates, links read back.
+        ("first", 2 + ceil(companies / 100) + pages + links),
+        # What the first wrote, 200 a page, two counts, and the sweep.
+        ("second", 2 + ceil(companies / 200) + ceil(contacts / 200) + links),
+        ("third", 4 + links),  # two searches, two counts, and the sweep
+    )
 
 
 def _fill(dsn: str, companies: int, contacts: int) -> None:
@@ -160,34 +244,23 @@ def _fill(dsn: str, companies: int, contacts: int) -> None:
         )
 
 
-def _sync(environ: dict[str, str], contacts: int, run: str, necessary: int) -> Measured:
-    started = time.monotonic()
-    process = subprocess.Popen(
+def _sync(environ: dict[str, str], run: str) -> tuple[int, dict[str, float]]:
+    """Run once. Returns: the calls to HubSpot, and what the process says it spent."""
+    ended = subprocess.run(
         [sys.executable, "-c", IN_A_PROCESS],
         cwd=settings.BASE_DIR,
         env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
         text=True,
+        check=False,
     )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    out, said = process.stdout.read(), process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - started
-    if not out:
-        raise RuntimeError(f"the {run} run printed nothing: {said.strip()[-300:]}")
-    report = json.loads(out)
-    peak_kb = int(said.split("VmHWM:")[1].split()[0])
+    if not ended.stdout:
+        raise RuntimeError(
+            f"the {run} run printed nothing: {ended.stderr.strip()[-600:]}"
+        )
+    report = json.loads(ended.stdout)
     if report["status"] != "succeeded":
         raise RuntimeError(f"the {run} run {report['status']}: {report}")
-    return Measured(
-        contacts=contacts,
-        run=run,
-        calls=sum(child["api_calls"]["hubspot"] for child in report["syncs"]),
-        necessary=necessary,
-        wall_s=round(wall, 2),
-        cpu_s=round(usage.ru_utime + usage.ru_stime, 2),
-        peak_mb=round(peak_kb / 1024, 1),
-    )
+    calls = sum(child["api_calls"]["hubspot"] for child in report["syncs"])
+    return calls, json.loads(ended.stderr.rpartition("spent ")[2])
