@@ -94,6 +94,7 @@ SEEDS ?= 1-100
 campaign: venv-dev
 	CROSSLINK_CAMPAIGN=$(SEEDS) $(BIN)/python -m pytest $(PARALLEL) tests/test_campaign.py $(ARGS)
 
+# Such as make bench ARGS="--database postgres --sizes 10000,1000000", which takes hours.
 bench: venv
 	@exec $(BIN)/python manage.py bench $(ARGS)
 
