@@ -111,6 +111,8 @@ class ObjectType:
 
     `name` is what a set-up file calls it, `id` what the API calls it.
     `refused` says why it cannot be synced (a table without a primary key); "" if it can.
+    `read_only_reason` says why it is not `writable`; `key` names the fields that a
+    record's id is made of, where it is made of fields.
     """
 
     name: str
@@ -122,6 +124,8 @@ class ObjectType:
     custom: bool = False
     writable: bool = True
     refused: str = ""
+    read_only_reason: str = ""
+    key: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)

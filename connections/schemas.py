@@ -53,7 +53,10 @@ def from_json(data: dict[str, Any]) -> ObjectType:
         )
         for r in data["references"]
     )
-    return ObjectType(**{**data, "fields": fields, "references": references})
+    key = tuple(data.get("key", ()))
+    return ObjectType(
+        **{**data, "fields": fields, "references": references, "key": key}
+    )
 
 
 def save_object(owner: Owner, obj: ObjectType) -> RemoteObject:

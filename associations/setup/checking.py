@@ -88,7 +88,8 @@ class SyncCheck:
             self.bad(key, found.refused)
         elif not found.writable and self._writes(side):
             way = "to_hubspot" if side is Side.APP else "to_app"
-            self.bad(key, f"{name} cannot be written; use direction: {way}.")
+            why = f" ({found.read_only_reason})" if found.read_only_reason else ""
+            self.bad(key, f"{name} cannot be written{why}; use direction: {way}.")
         else:
             self.objects[side] = found
 

@@ -19,7 +19,11 @@ class KindKeys:
 
 
 AVAILABLE = {
-    "postgres": KindKeys(texts=("schema",), lists=("tables",), credentials=("dsn",))
+    "postgres": KindKeys(
+        texts=("schema",),
+        lists=("tables", "keys"),
+        credentials=("dsn",),
+    )
 }
 LATER = {
     "airtable": "The kind airtable",

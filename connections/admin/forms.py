@@ -23,13 +23,17 @@ else:
     AccountForm = AppForm = forms.ModelForm
 
 LEAST_FOR_TAIL = 20  # characters a secret must have before its last four are shown
-LISTS = {"tables"}
+LISTS = {"tables", "keys"}
 DEFAULTS = {"schema": "public"}
 WORDS = {
     "token": ("Access token", "Of a private app (service key) in this account."),
     "dsn": ("Connection URL", "postgresql://user:password@host:5432/database"),
     "schema": ("Schema", "Whose tables are offered."),
     "tables": ("Tables", "Comma-separated; blank offers every table of the schema."),
+    "keys": (
+        "Keys of views",
+        "Comma-separated, such as active_people.id: the columns that tell rows apart.",
+    ),
 }
 
 

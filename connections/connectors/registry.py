@@ -30,7 +30,7 @@ KINDS = {
     "postgres": Kind(
         "connections.connectors.postgres.PostgresConnector",
         "PostgreSQL",
-        ("schema", "tables"),
+        ("schema", "tables", "keys"),
         ("dsn",),
     ),
 }

@@ -124,7 +124,7 @@ def test_each_constraint_blames_its_column(database: PostgresSystem):
     things = database.table("things")
     cases: list[tuple[dict[str, str], Code, str]] = [
         ({"n": "1"}, Code.REQUIRED_MISSING, "name"),
-        ({"name": "x", "n": "0"}, Code.OPTION_UNKNOWN, "n"),
+        ({"name": "x", "n": "0"}, Code.VALUE_INVALID, "n"),
         ({"name": "x", "kind": "c"}, Code.OPTION_UNKNOWN, "kind"),
         ({"name": "x", "code": "toolong"}, Code.VALUE_TOO_LONG, "code"),
         ({"name": "x", "code": "k"}, Code.DUPLICATE_KEY, "code"),

@@ -9,6 +9,7 @@ from typing import Any
 from psycopg import sql
 
 from connections.connectors.postgres.tables import (
+    QUERIED,
     Column,
     ForeignKey,
     Table,
@@ -24,8 +25,8 @@ LITERAL = re.compile(r"'((?:[^']|'')*)'")
 CATALOGUE = sql.SQL("""
 SELECT c.relname, c.relkind::text, obj_description(c.oid, 'pg_class'),
   has_any_column_privilege(c.oid, 'SELECT'),
-  c.relkind IN ('r', 'p') AND (has_any_column_privilege(c.oid, 'INSERT')
-    OR has_any_column_privilege(c.oid, 'UPDATE')),
+  has_any_column_privilege(c.oid, 'INSERT') OR has_any_column_privilege(c.oid, 'UPDATE'),
+  pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on',
   row_security_active(c.oid),
   (SELECT json_agg(json_build_object(
       'name', a.attname, 'type_schema', tn.nspname, 'type_name', t.typname,
@@ -63,7 +64,7 @@ SELECT c.relname, c.relkind::text, obj_description(c.oid, 'pg_class'),
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT json_agg(json_build_object(
       'name', k.conname, 'kind', k.contype, 'target', tc.relname,
-      'on_delete', k.confdeltype, 'here', tc.relnamespace = c.relnamespace,
+      'on_delete', k.confdeltype, 'full', k.confmatchtype = 'f', 'here', tc.relnamespace = c.relnamespace,
       'columns', (SELECT json_agg(a.attname ORDER BY u.i)
          FROM unnest(k.conkey) WITH ORDINALITY u(n, i)
          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.n),
@@ -95,9 +96,10 @@ ORDER BY c.relname
 """)
 
 
-def table_of(schema: str, row: tuple[Any, ...]) -> Table:
-    """One row of `CATALOGUE` as a table."""
-    name, kind, comment, readable, writable, hides, columns, constraints, keys = row
+def table_of(schema: str, row: tuple[Any, ...], key: tuple[str, ...] = ()) -> Table:
+    """One row of `CATALOGUE` as a table; `key` is what the settings call a view's."""
+    name, kind, comment, readable, grants, replica, reads, hides, *details = row
+    columns, constraints, keys = details
     foreign, checks, allowed = [], {}, {}
     for item in constraints or ():
         if item["kind"] == "c":
@@ -113,6 +115,7 @@ def table_of(schema: str, row: tuple[Any, ...]) -> Table:
                     item["target"],
                     tuple(item["target_columns"]),
                     ON_DELETE.get(item["on_delete"], ""),
+                    item["full"],
                 )
             )
     return Table(
@@ -128,11 +131,30 @@ def table_of(schema: str, row: tuple[Any, ...]) -> Table:
         ),
         checks=checks,
         readable=readable,
-        writable=writable,
         hides_rows=hides,
+        unwritable=_unwritable(name, kind, grants, replica, reads),
+        given_key=key,
     )
 
 
+def _unwritable(name: str, kind: str, grants: bool, replica: bool, reads: bool) -> str:
+    """Why nothing can be written to a table; "" if something can."""
+    if kind in QUERIED:
+        return f"{name} {QUERIED[kind]}, which is only read."
+    if replica:
+        return REPLICA
+    if reads:
+        return READER
+    return (
+        "" if grants else f"The role may not write {name}: grant it INSERT or UPDATE."
+    )
+
+
+REPLICA = "The server is a read replica: give the dsn of the primary to write."
+READER = (
+    "The role or the database only reads (default_transaction_read_only is on): give a "
+    "role that may write."
+)
 ON_DELETE = {
     "a": "no action",
     "r": "restrict",

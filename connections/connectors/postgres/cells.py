@@ -189,6 +189,8 @@ class Preparer:
                 f"{name} must point to a row of {key.target}: it cannot be empty.",
                 name,
             )
+        if key.full and len(free) == len(key.columns):
+            return free
         others = {
             c for fk in self._table.foreign_keys if fk is not key for c in fk.columns
         }

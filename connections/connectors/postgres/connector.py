@@ -18,7 +18,8 @@ from connections.connectors.base import (
 from connections.connectors.postgres import times
 from connections.connectors.postgres.catalogue import CATALOGUE, table_of
 from connections.connectors.postgres.database import Database
-from connections.connectors.postgres.fields import schema_of
+from connections.connectors.postgres.fields import keyless, schema_of
+from connections.connectors.postgres.keys import check_keys, key_of
 from connections.connectors.postgres.numbers import reserve
 from connections.connectors.postgres.reading import FETCH_BATCH, PAGE_SIZE, Reader
 from connections.connectors.postgres.selection import (
@@ -74,6 +75,7 @@ class PostgresConnector:
         context: Context,
     ) -> None:
         self._schema = str(settings.get("schema") or "public")
+        self._keys = [str(name) for name in settings.get("keys") or ()]
         chosen = settings.get("tables")
         self._chosen = [str(name) for name in chosen] if chosen else None
         self._db = Database(credentials.get("dsn"), context)
@@ -103,6 +105,7 @@ class PostgresConnector:
             raise SchemaError(
                 f"The schema {self._schema} has no table {', '.join(missing)}."
             )
+        check_keys(self._keys, tables)
         return self._offer(tables)
 
     def describe(self, obj: ObjectType) -> ObjectType | None:
@@ -121,7 +124,10 @@ class PostgresConnector:
 
     def _catalogue(self, tables: list[str] | None) -> dict[str, Table]:
         rows = self._db.read(CATALOGUE, {"schema": self._schema, "tables": tables})
-        return {row[0]: table_of(self._schema, row) for row in rows}
+        return {
+            row[0]: table_of(self._schema, row, key_of(row[0], self._keys))
+            for row in rows
+        }
 
     def _table(self, obj: ObjectType) -> tuple[Table, Mapping[str, Table]]:
         """A table as the server has it, and its foreign keys' targets.
@@ -137,8 +143,11 @@ class PostgresConnector:
             self._forget(obj)
             raise SchemaError(f"The schema {self._schema} has no table {obj.id}.")
         if not table.key:
+            raise SchemaError(keyless(table))
+        if obj.key and obj.key != table.key:
             raise SchemaError(
-                f"{obj.id} has no primary key, by which its rows could be told apart."
+                f"The key of {obj.id} was {', '.join(obj.key)} and is now "
+                f"{', '.join(table.key)}: its old ids may be those of other rows."
             )
         return table, tables
 
@@ -213,7 +222,7 @@ class PostgresConnector:
         table, _ = self._table(obj)
         column = need_column(table, field_name, obj)
         unique = any(k.plain and k.columns == (field_name,) for k in table.unique_keys)
-        if not unique or table.hides_rows:
+        if not unique or not table.shows_all:
             return None
         return self._reader(obj, want).lookup(column, values)
 
@@ -259,7 +268,7 @@ class PostgresConnector:
     def _writer(self, obj: ObjectType, want: Want, written: set[str]) -> Writer:
         table, tables = self._table(obj)
         if not table.writable:
-            raise ScopeError(f"The role may not write {table.name}.")
+            raise ScopeError(table.unwritable)
         for name in written:
             need_column(table, name, obj)
         answer = replace(want, fields=tuple(dict.fromkeys((*want.fields, *written))))

@@ -235,6 +235,7 @@ class Database:
             "idle_in_transaction_session_timeout": IDLE_TRANSACTION_MS,
             "timezone": "UTC",
             "datestyle": "ISO",
+            "intervalstyle": "postgres",
             "search_path": "",
         }
         options = " ".join(f"-c {name}={value}" for name, value in own.items())

@@ -111,7 +111,11 @@ def statement_error(exc: psycopg.Error) -> ConnectorError:
     if state == "42501":
         return ScopeError(f"The role lacks a right: {text}.")
     if state == "25006":
-        return ScopeError(f"The database only lets this session read: {text}.")
+        return ScopeError(
+            f"The database only lets this session read ({text}). On a read replica, or "
+            "with a role that only reads, sync to HubSpot only (direction: to_hubspot), "
+            "or give the dsn of the primary and a role that may write."
+        )
     if state == "42703":
         return SchemaError(f"A column is gone: {text}.", code=Code.FIELD_MISSING)
     if state in ("42P01", "3F000"):

@@ -8,6 +8,7 @@ from psycopg import sql
 
 from connections.connectors.postgres.tables import (
     INTEGERS,
+    QUERIED,
     Column,
     ForeignKey,
     Table,
@@ -30,17 +31,12 @@ MOMENTS = ("timestamp", "timestamptz")
 SKIPPED = ("bytea",)  # no text form that anybody would want in a CRM
 DISPLAYED = ("name", "full_name", "title", "subject", "email", "label")
 MONEY_LIMIT = "92233720368547758.07"
-KINDS = {
-    "v": "is a view",
-    "m": "is a materialised view",
-    "f": "is a foreign table",
-}
 
 
 def value_type(column: Column) -> ValueType:
     """The engine's type of a column; what it has no type for is text."""
     if column.array:
-        listed = column.enum or column.base in ("text", "varchar", "bpchar", "citext")
+        listed = column.enum or column.base in (*TEXTS, *INTEGERS)
         return ValueType.OPTIONS if listed else ValueType.TEXT
     if column.labels:
         return ValueType.OPTION
@@ -114,22 +110,34 @@ def _object(table: Table, offered: set[str]) -> ObjectType:
         display_field=_display(table),
         writable=table.writable,
         refused=_refused(table),
+        read_only_reason=table.unwritable,
+        key=table.key,
     )
 
 
 def _refused(table: Table) -> str:
     if not table.readable:
         return f"The role may not read {table.name}: grant it SELECT."
-    if table.kind in KINDS:
-        return f"{table.name} {KINDS[table.kind]} and so has no primary key."
     if not table.key:
-        return (
-            f"{table.name} has no primary key, by which its rows could be told apart."
-        )
+        return keyless(table)
     hidden = [c.name for c in table.key_columns if not c.readable]
     if hidden:
         return f"The role may not read the key of {table.name}: grant it SELECT."
     return ""
+
+
+def keyless(table: Table) -> str:
+    """Why a table's rows cannot be told apart, and what would help."""
+    if table.kind in QUERIED:
+        return (
+            f"{table.name} {QUERIED[table.kind]} and so has no primary key: name the "
+            "column that tells its rows apart in the app's setting keys, as in keys: "
+            f"[{table.name}.id]."
+        )
+    return (
+        f"{table.name} has no primary key, by which its rows could be told apart: add "
+        "one, or a unique index over columns that are NOT NULL."
+    )
 
 
 def _display(table: Table) -> str:
@@ -146,7 +154,7 @@ def _display(table: Table) -> str:
 def _reason(column: Column, table: Table, offered: set[str]) -> str:
     """Why a column takes no values; "" if it does."""
     if not table.writable:
-        return f"The role may not write {table.name}, or it cannot be written."
+        return table.unwritable
     if column.generated:
         return "The database computes it."
     if column.identity == "a":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC
@@ -27,6 +28,7 @@ SMALLEST_PAGE = 50  # rows; what a page shrinks to when the server is too slow f
 FETCH_BATCH = 1000  # ids in one statement
 
 NO_CLAUSE = sql.SQL("")
+HIDES = sql.SQL("SELECT row_security_active(%s::text::regclass)")
 
 
 class Reader:
@@ -49,6 +51,8 @@ class Reader:
         """
         after: list[str] = json.loads(cursor) if cursor else []
         size = PAGE_SIZE
+        if self._table.given_key and not after:
+            self._refuse_blank_keys()
         while True:
             statement, values = self._page(after, where, params, size)
             try:
@@ -58,6 +62,8 @@ class Reader:
                     raise
                 size = max(size // 4, SMALLEST_PAGE)
                 continue
+            if self._table.given_key:
+                self._refuse_twins([row[1:] for row in rows])
             more = len(rows) > size
             rows = rows[:size]
             if more:
@@ -69,6 +75,30 @@ class Reader:
             )
             if not more:
                 return
+
+    def _refuse_blank_keys(self) -> None:
+        """A page goes on after a key, so a row without one would never be shown."""
+        names = self._table.key
+        blank = sql.SQL(" OR ").join(
+            sql.SQL("{} IS NULL").format(sql.Identifier("t", name)) for name in names
+        )
+        statement = sql.SQL("SELECT 1 FROM {} AS t WHERE {} LIMIT 1").format(
+            self._table.identifier, blank
+        )
+        if self._read(statement, []):
+            raise SchemaError(
+                f"{self._table.name} has rows whose key ({', '.join(names)}) is empty."
+            )
+
+    def _refuse_twins(self, rows: Sequence[Row]) -> None:
+        """Rows of one key stand side by side; the key is only what a person said."""
+        width = len(self._table.key)
+        for one, other in itertools.pairwise(rows):
+            if one[:width] == other[:width]:
+                raise SchemaError(
+                    f"{self._table.name} has several rows whose key "
+                    f"({', '.join(self._table.key)}) is {', '.join(one[:width])}."
+                )
 
     def _page(
         self,
@@ -106,7 +136,9 @@ class Reader:
         )
         return statement, values
 
-    def _read(self, statement: sql.Composed, params: Sequence[Any]) -> list[Row]:
+    def _read(
+        self, statement: sql.SQL | sql.Composed, params: Sequence[Any]
+    ) -> list[Row]:
         try:
             return self._db.read(statement, params)
         except RowError as exc:
@@ -128,9 +160,19 @@ class Reader:
             ) from exc
         for place, row in self.by_key(keys):
             records[ids[place]] = self._chosen.record(row)
-        hidden = self._table.hides_rows
-        gone = frozenset() if hidden else frozenset(i for i in ids if i not in records)
-        return Fetched(records, gone)
+        missing = frozenset(i for i in ids if i not in records)
+        return Fetched(records, missing if self._all_shown(missing) else frozenset())
+
+    def _all_shown(self, missing: frozenset[str]) -> bool:
+        """Whether rows that were not shown are not there.
+
+        Policies may have been put on the table since its catalogue was read.
+        """
+        if not missing or not self._table.shows_all:
+            return not missing
+        name = self._table.identifier.as_string()
+        rows = self._read(HIDES, [name])
+        return bool(rows) and not rows[0][0]
 
     def by_key(self, keys: Sequence[Sequence[str]]) -> Iterator[tuple[int, Row]]:
         """Rows by their key's texts, each with the place of its key among `keys`."""

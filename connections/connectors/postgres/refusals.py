@@ -40,6 +40,8 @@ def refusal(database: Database, table: Table, item: Item, error: RowError) -> Ou
                 f"{table.name} already has a row with this {', '.join(key.columns)}"
             )
             message += f": {existing}." if existing else "."
+    elif error.state == "23514" and not any(_chosen(table, c) for c in columns):
+        code = Code.VALUE_INVALID  # a check of another kind than a list of options
     elif error.state == "23503" and not columns:
         code = Code.VALUE_INVALID  # other rows still point at the value to replace
     return Outcome(
@@ -72,6 +74,12 @@ def _blamed(table: Table, item: Item, error: RowError) -> tuple[str, ...]:
         sized = [n for n, cell in item.cells.items() if cell and _sized(table, n)]
         return tuple(sized) if len(sized) == 1 else ()
     return ()
+
+
+def _chosen(table: Table, name: str) -> bool:
+    """Whether a column takes one of some options."""
+    column = table.columns.get(name)
+    return column is not None and bool(column.labels)
 
 
 def _sized(table: Table, name: str) -> bool:

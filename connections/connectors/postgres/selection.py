@@ -30,6 +30,8 @@ def qualified(alias: str, names: Sequence[str]) -> sql.Composed:
 
 def typed(expression: sql.Composable, column: Column) -> sql.Composed:
     """A text expression as the column's type."""
+    if column.base == "money" and not column.array:  # its own input goes by the locale
+        expression = sql.SQL("{}::numeric").format(expression)
     return sql.SQL("{}::{}").format(expression, column.type)
 
 

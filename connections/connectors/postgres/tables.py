@@ -9,6 +9,11 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
+QUERIED = {
+    "v": "is a view",
+    "m": "is a materialised view",
+    "f": "is a foreign table",
+}
 UUID_DEFAULT = re.compile(r"^(?:\w+\.)?(?:gen_random_uuid|uuid_generate_v4)\(\)$")
 
 INTEGERS = {
@@ -79,6 +84,7 @@ class ForeignKey:
     target: str
     target_columns: tuple[str, ...]
     on_delete: str
+    full: bool = False  # MATCH FULL: all columns are null together, or none is
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,12 @@ class UniqueKey:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, view or foreign table. `hides_rows`: row-level security applies to us."""
+    """A table, view or foreign table.
+
+    `hides_rows`: row-level security applies to us. `given_key` names the columns that
+    the app's settings call a view's key, for nothing in the catalogue does. `unwritable`
+    says why nothing can be written; "" if something can.
+    """
 
     schema: str
     name: str
@@ -104,8 +115,9 @@ class Table:
     unique_keys: tuple[UniqueKey, ...]
     checks: Mapping[str, str]
     readable: bool
-    writable: bool
     hides_rows: bool
+    unwritable: str = ""
+    given_key: tuple[str, ...] = ()
 
     @property
     def identifier(self) -> sql.Identifier:
@@ -113,8 +125,32 @@ class Table:
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The primary key's columns; () where there is none."""
-        return next((k.columns for k in self.unique_keys if k.primary), ())
+        """The columns that tell rows apart; () where none surely do.
+
+        Those of the primary key, else of a unique index without nulls: the one of the
+        fewest columns, by name where there are several.
+        """
+        if self.kind in QUERIED:
+            return self.given_key
+        sure = [
+            k
+            for k in self.unique_keys
+            if k.primary
+            or (k.plain and all(self.columns[c].not_null for c in k.columns))
+        ]
+        best = min(
+            sure, key=lambda k: (not k.primary, len(k.columns), k.name), default=None
+        )
+        return best.columns if best else ()
+
+    @property
+    def writable(self) -> bool:
+        return not self.unwritable
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether a row that is not shown is not there: a view may only filter it out."""
+        return not self.hides_rows and self.kind not in ("v", "m")
 
     @property
     def key_columns(self) -> tuple[Column, ...]:
@@ -122,7 +158,7 @@ class Table:
 
     @property
     def made_key(self) -> Column | None:
-        """The primary key's column if the database, or we, make its values."""
+        """The key's column if the database, or we, make its values."""
         if len(self.key) != 1:
             return None
         column = self.columns[self.key[0]]
