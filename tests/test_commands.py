@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from django.core.management import ManagementUtility
 
 from connections.models import ConnectedApp, HubSpotAccount
 from connections.sandbox.server import SandboxServer
 from syncs.models import ObjectSync, RecordLink
+from tests.shell import manage
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -47,31 +42,9 @@ apps:
         app_object: people
         fields: [{hubspot: firstname, app: first_name}, {hubspot: email, app: email}]
         app_cursor: updated_at
+        limits: {archive: 5, percent: off}
         associations: [{app_field: company_id, to: Companies}]
 """
-
-
-@dataclass
-class Ended:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-def manage(*arguments: str) -> Ended:
-    """Run a command as the shell does, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    status: Any = 0
-    with redirect_stdout(out), redirect_stderr(err):
-        try:
-            ManagementUtility(["manage.py", *arguments]).execute()
-        except SystemExit as exc:
-            status = exc.code
-    return Ended(int(status or 0), out.getvalue(), err.getvalue())
 
 
 @pytest.fixture
@@ -172,7 +145,8 @@ def test_a_renamed_sync_keeps_its_row_and_pruning_archives_the_rest(world, file)
         ("app_cursor: updated_at\n        every", "app_cursor: name\n        every",
          "app_cursor", "not a time"),
         ("every: off", "deletes: ask", "deletes", "not available yet"),
-        ("every: off", "limits: {archive: 5}", "limits", "not available yet"),
+        ("every: off", "limits: {archive: -1}", "limits.archive", "whole number"),
+        ("every: off", "limits: {archived: 5}", "limits.archived", "archive"),
         ("every: off", "filters: {}", "filters", "not available yet"),
         ("to: Companies}", "to: Companies, type: Boss}", "type", "not available yet"),
         ("kind: postgres", "kind: notion", "kind", "not available yet"),
@@ -275,7 +249,9 @@ def test_rotated_keys_open_what_the_old_ones_sealed(world, file, settings):
     assert ConnectedApp.objects.get().credentials == {"dsn": world.dsn}
 
 
-@pytest.mark.parametrize("name", ["setup", "sync", "pair", "unpair", "rotate_keys"])
+@pytest.mark.parametrize(
+    "name", ["setup", "sync", "approve", "pair", "unpair", "rotate_keys"]
+)
 def test_every_command_has_help(name):
     helped = manage(name, "--help")
     assert helped.status == 0

@@ -19,6 +19,8 @@ from connections.schemas import save_schema
 from syncs.models import FieldMapping, MatchKey, ObjectSync
 
 M = TypeVar("M", bound=models.Model)
+# What says when and how much to sync, not what: no record need be looked at anew.
+QUIET = {"name", "every_s", "sweep_every_s", "full_every_s", "limits"}
 SYNC_COLUMNS = (
     "name",
     "hubspot_object",
@@ -155,11 +157,14 @@ class _Writer:
             row = ObjectSync(app=app)
         row.is_new = new  # type: ignore[attr-defined]
         wanted = {name: getattr(checked.spec, name) for name in SYNC_COLUMNS}
-        wanted |= {"marker": dict(spec.marker), "archived_at": None}
+        wanted |= {"marker": dict(spec.marker), "limits": dict(spec.limits)}
+        wanted["archived_at"] = None
         wanted["on_create"] = {s: dict(v) for s, v in checked.spec.on_create.items()}
-        changed = new or any(getattr(row, n) != v for n, v in wanted.items())
-        moved = row.position != position
-        if changed or moved:
+        moved = {n for n, v in wanted.items() if getattr(row, n) != v}
+        changed = new or bool(moved - QUIET)
+        if moved and not changed:
+            self._note("Sync", f"{app.name}: {spec.name}", new=False)
+        if new or moved or row.position != position:
             if row.every_s != checked.spec.every_s:
                 row.due_at = None  # counted anew
             objects = (wanted["hubspot_object"], wanted["app_object"])

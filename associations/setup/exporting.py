@@ -124,6 +124,10 @@ def _sync(sync: ObjectSync) -> Json:
     found["fields"] = [_field(m) for m in sync.field_mappings.all()]
     if sync.on_create:
         found["on_create"] = _text(dict(sync.on_create))
+    if sync.limits:
+        found["limits"] = {
+            name: "off" if most is None else most for name, most in sync.limits.items()
+        }
     if sync.every_s != _PLAIN_SYNC.every_s:
         found["every"] = "off" if sync.every_s is None else duration(sync.every_s)
     for name in ("sweep_every", "full_every"):

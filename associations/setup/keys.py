@@ -187,6 +187,18 @@ class Keys:
             return default
         return seconds
 
+    def count_or_off(self, key: str) -> int | None:
+        """A whole number from 0; None for "off"."""
+        value = self.tree[key]
+        if value is False or (isinstance(value, str) and value.strip() == "off"):
+            return None
+        text = str(value).strip()
+        fits = isinstance(value, int | str) and not isinstance(value, bool)
+        if fits and text.isascii() and text.isdigit() and len(text) < 10:
+            return int(text)
+        self.bad(key, f'{key} must be a whole number or "off", not {shown(value)}.')
+        return None
+
     def items(self, key: str, read: Callable[[Any, str], T | None]) -> tuple[T, ...]:
         """Each item of a list, as `read(value, path)` makes of it."""
         if not self.given(key):

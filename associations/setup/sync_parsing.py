@@ -15,6 +15,7 @@ from associations.setup.spec import (
     MatchPart,
     SyncSpec,
 )
+from syncs.engine import limits
 
 MAX_NAME = 120
 SIDES = ("hubspot", "app")
@@ -69,7 +70,7 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
     keys = Keys.of(value, path, problems, "A sync", SYNC_KEYS)
     if keys is None:
         return None
-    keys.later("filters", "archive", "limits", "hard_delete")
+    keys.later("filters", "archive", "hard_delete")
     keys.choice(
         "deletes",
         ("ignore",),
@@ -91,6 +92,7 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
         marker=_marker(keys),
         fields=_fields(keys, problems),
         on_create=_on_create(keys),
+        limits=_limits(keys),
         every_s=keys.seconds_or_off("every", 600),
         sweep_every_s=keys.seconds("sweep_every", 3600),
         full_every_s=keys.seconds("full_every", 86400),
@@ -115,6 +117,16 @@ def _timezone(keys: Keys) -> str:
         keys.bad("timezone", f"There is no time zone {shown(name)}.{remedy}")
         return "UTC"
     return name
+
+
+def _limits(keys: Keys) -> Mapping[str, int | None]:
+    """What one run may do; only what the file says, "off" as None."""
+    inner = keys.map("limits", "limits", limits.DEFAULTS)
+    if inner is None:
+        return {}
+    return {
+        name: inner.count_or_off(name) for name in limits.DEFAULTS if inner.given(name)
+    }
 
 
 # Matching ------------------------------------------------------------------------------

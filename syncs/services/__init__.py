@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from syncs.services.approvals import (
+    all_held,
+    approve_queue,
+    approve_run,
+    describe,
+    drop_queue,
+    drop_run,
+    held_children,
+    outcomes,
+    waiting,
+)
 from syncs.services.pairing import PairError, pair, unpair
 from syncs.services.reports import report
 from syncs.services.runs import (
@@ -20,10 +31,18 @@ from syncs.services.runs import (
 __all__ = [
     "PairError",
     "RunError",
+    "all_held",
     "applicable",
+    "approve_queue",
+    "approve_run",
     "cancel",
+    "describe",
+    "drop_queue",
+    "drop_run",
     "enqueue",
     "execute",
+    "held_children",
+    "outcomes",
     "pair",
     "pause",
     "plan_run",
@@ -31,5 +50,6 @@ __all__ = [
     "resume",
     "start",
     "unpair",
+    "waiting",
     "wake",
 ]

@@ -48,10 +48,10 @@ WORST_FIRST = (
 class RunError(Exception):
     """A run that cannot start; nothing was changed."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, remedy: str | None = None) -> None:
         super().__init__(message)
         self.code, self.message = code, message
-        self.remedy = remedy_for(code)
+        self.remedy = remedy_for(code) if remedy is None else remedy
 
 
 def _targets(syncs: Sequence[ObjectSync]) -> Mapping[int, set[int]]:
