@@ -40,6 +40,7 @@ class AssociationType(models.Model):
 class AssociationConflict(models.TextChoices):
     HUBSPOT = "hubspot", "HubSpot wins"
     APP = "app", "The app wins"
+    REVIEW = "review", "A person decides"
 
 
 class OnUnlink(models.TextChoices):

@@ -12,6 +12,7 @@ from associations.models import AssociationLink, AssociationMapping, LinkState
 from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import NOTE, Edges, LinkPlanner
 from associations.run.writing import COUNTED, KINDS, LinkWriter
+from connections.catalogue import Code
 from connections.records import Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
@@ -151,7 +152,9 @@ class AssociationStage:
         return planned
 
     def _resolvable(self, session: Session) -> set[int]:
-        """Records with a pending link whose far record is paired by now."""
+        """Records with a pending link whose far record is paired by now.
+
+        What waits for a person is looked at when a side changes."""
         if not self.pairs:
             return set()
         rows = AssociationLink.objects.filter(
@@ -161,7 +164,7 @@ class AssociationStage:
             other__app_id__isnull=False,
             other__hubspot_gone_at__isnull=True,
             other__app_gone_at__isnull=True,
-        ).exclude(other__state=RecordState.EXCLUDED)
+        ).exclude(Q(other__state=RecordState.EXCLUDED) | Q(code=Code.CONFLICT))
         return set(rows.values_list("link_id", flat=True))
 
     # What earlier runs left -------------------------------------------------------------

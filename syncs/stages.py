@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db.models import Count
 
-from syncs.models import Change, ObjectSync, RecordLink
+from syncs.models import Change, RecordLink
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
 from syncs.run.planning import RecordPlanner, show
+from syncs.run.review import drop_orphans, fields_waiting
 from syncs.run.session import Session
 from syncs.run.stage import Chunk, Inline
 from syncs.run.unknown import resolve_records
@@ -31,7 +32,9 @@ class RecordStage:
         return {}
 
     def prepare(self, session: Session) -> None:
-        """Nothing: a session knows its own fields."""
+        """Nothing is asked about a record that went since; what fields there are, the
+        session knows."""
+        drop_orphans(session.sync)
 
     def read(self, chunk: Chunk) -> None:
         """Nothing: the record links hold what was read."""
@@ -94,20 +97,18 @@ class RecordStage:
             "excluded": states.get(RecordState.EXCLUDED, 0),
             "failing": sum(count for _, count in by_code),
             "waiting": states.get(RecordState.WAITING, 0),
-            **_waiting(session.sync),
+            **_waiting(session),
         }
 
 
-def _waiting(sync: ObjectSync) -> dict[str, Any]:
-    """What of a sync waits for a person; a field in conflict has a row for each side."""
-    held = Change.objects.filter(sync=sync, outcome=ChangeOutcome.HELD).order_by()
-    counts = dict(held.values_list("awaiting").annotate(Count("pk")))
-    fields = held.filter(awaiting=Awaiting.CONFLICTS).values("link", "mapping_key")
-    conflicts = counts.get(Awaiting.CONFLICTS) and fields.distinct().count()
+def _waiting(session: Session) -> dict[str, Any]:
+    """What of a sync waits for a person."""
+    held = Change.objects.filter(sync=session.sync, outcome=ChangeOutcome.HELD)
+    counts = dict(held.values_list("awaiting").annotate(Count("pk")).order_by())
     return {
         "awaiting": {
             "deletes": counts.get(Awaiting.DELETES, 0),
-            "conflicts": conflicts or 0,
+            "conflicts": fields_waiting(session),
         },
         "held": counts.get(Awaiting.LIMITS, 0),
     }

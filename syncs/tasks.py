@@ -77,15 +77,15 @@ def prune() -> int:
     """Delete a bounded number of old log rows, and of the queue's own results.
 
     What was sent and never answered stays: it alone can tell what became of a create.
+    So does what waits for a person.
     """
     before = now() - timedelta(days=settings.LOG_RETENTION_DAYS)
-    unanswered = Change.objects.filter(outcome=ChangeOutcome.SENT)
+    kept = (ChangeOutcome.SENT, ChangeOutcome.HELD)
+    unanswered = Change.objects.filter(outcome__in=kept)
     over = SyncRun.objects.filter(created_at__lt=before, finished_at__isnull=False)
     pruned = 0
     for rows in (
-        Change.objects.filter(created_at__lt=before).exclude(
-            outcome=ChangeOutcome.SENT
-        ),
+        Change.objects.filter(created_at__lt=before).exclude(outcome__in=kept),
         LogEntry.objects.filter(at__lt=before),
         over.exclude(pk__in=unanswered.values("run")).exclude(
             pk__in=unanswered.values("run__parent")

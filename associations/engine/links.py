@@ -21,6 +21,7 @@ Types = frozenset[AssociationType]
 Status = Literal["paired", "pending", "invisible"]
 Kind = Literal["link", "unlink", "relabel"]
 NO_TYPES: Types = frozenset()
+REVIEW = "conflict: review"
 AMBIGUOUS = -(2**63)  # no far record's key: several edges, and none stands out
 
 
@@ -29,8 +30,8 @@ class MappingRule:
     """One association mapping.
 
     `kind` is "primary", "default" (the plain type, which owns the pair) or "label";
-    `many` says whether the app's field holds several; `direction` and `conflict` as in
-    the set-up file; `on_unlink` is "keep_pair" or "remove_pair".
+    `many` says whether the app's field holds several; `direction` and `conflict` (hubspot,
+    app or review) as in the set-up file; `on_unlink` is "keep_pair" or "remove_pair".
     """
 
     key: str
@@ -98,11 +99,16 @@ class PairWrite:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An edge that `side` has and that waits until its far record is paired."""
+    """An edge that `side` has and that waits until its far record is paired.
+
+    With a `code`, it waits for what `message` says.
+    """
 
     mapping_key: str
     far_key: int
     side: Side
+    code: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +248,9 @@ class _Field:
             moved.add(Side.APP)
         self._keep_base(app, hubspot, base, frozen=frozen)
         winner, why = self._winner(moved, hubspot, app)
-        if winner is Side.APP:
+        if why == REVIEW and app is not None and hubspot is not None:
+            self._ask_one(hubspot, app)
+        elif winner is Side.APP:
             self._one_to_hubspot(app, None if ambiguous else hubspot, base, why)
         elif winner is Side.HUBSPOT and ambiguous:
             self._ambiguous()
@@ -315,7 +323,27 @@ class _Field:
             return Side.HUBSPOT, "one-way"
         if self.rule.direction == "to_hubspot":
             return Side.APP, "one-way"
+        if self._asks():
+            return None, REVIEW
         return Side(self.rule.conflict), f"conflict: {self.rule.conflict}"
+
+    def _ask_one(self, hubspot: int, app: int) -> None:
+        """Two records, and a person decides: neither side is written meanwhile."""
+        if hubspot == AMBIGUOUS:
+            others = f"HubSpot has {len(self.held)} links, none of them primary,"
+            self._ask(app, Side.APP, f"{others} and the app's field holds another.")
+        else:
+            text = "HubSpot links it to another record than the app's field holds."
+            self._ask(hubspot, Side.HUBSPOT, text)
+
+    def _ask(self, far: int, side: Side, text: str) -> None:
+        text = f"{text} Set one side like the other; until then both stay as they are."
+        self.result.pending.append(
+            Pending(self.rule.key, far, side, Code.CONFLICT, text)
+        )
+
+    def _asks(self) -> bool:
+        return self.rule.conflict == "review" and self.rule.direction == "two_way"
 
     def _ambiguous(self) -> None:
         if self.rule.lets(Side.APP):
@@ -362,7 +390,7 @@ class _Field:
             if self._let_go(ended, why):
                 ended = None
             else:
-                why = "conflict: hubspot"
+                why = f"conflict: {self.rule.conflict}"
         self.pairs.add(far, self.rule.type)
         text = (
             "The app's field holds another record."
@@ -459,10 +487,11 @@ class _Field:
     def _let_go(self, far: int, why: str) -> bool:
         """Unlink what the field moved away from.
 
-        A pair that gained a label stays, where HubSpot wins, as a link of its own.
+        A pair that gained a label stays as a link of its own, unless the app wins.
         """
         owned = self.rule.kind == "default"
-        if owned and self._gained(far) and self._hubspot_wins():
+        stays = self._hubspot_wins() or self._asks()
+        if owned and stays and self._gained(far):
             return False
         self._unlink(far, "The app's field holds another record.", why)
         return True
@@ -476,6 +505,10 @@ class _Field:
         """
         rule = self.rule
         if rule.kind == "default":
+            if self._gained(far) and self._asks():
+                text = "The app removed the link while HubSpot gave it a label."
+                self._ask(far, Side.HUBSPOT, text)
+                return
             if self._gained(far) and self._hubspot_wins():
                 self._put_back(far, wanted)
                 return

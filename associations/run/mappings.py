@@ -149,7 +149,7 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
             many=field.many,
             direction=_narrowed(row, sync),
             conflict=row.conflict
-            or (sync.conflict if sync.conflict in ("hubspot", "app") else "hubspot"),
+            or (sync.conflict if sync.conflict != "latest" else "hubspot"),
             on_unlink=row.on_unlink,
         )
         mappings.append(Mapped(row, rule, field, _label(row, kind)))

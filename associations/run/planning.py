@@ -427,8 +427,9 @@ class LinkPlanner:
                 other_remote_id=remote,
                 side=pending.side,
                 state=LinkState.PENDING,
-                code=Code.TARGET_NOT_MATCHED,
-                text="The linked record is not paired with one on the other side yet.",
+                code=pending.code or Code.TARGET_NOT_MATCHED,
+                text=pending.message
+                or "The linked record is not paired with one on the other side yet.",
             )
         for failing in result.failing:
             if failing.mapping_key == mapped.key:

@@ -20,8 +20,8 @@ from syncs.engine import limits
 MAX_NAME = 120
 SIDES = ("hubspot", "app")
 DIRECTIONS = ("two_way", "to_hubspot", "to_app")
-CONFLICTS = ("hubspot", "app", "latest")
-LATER_CONFLICTS = {"review": "The conflict rule review"}
+CONFLICTS = ("hubspot", "app", "latest", "review")
+LINK_CONFLICTS = ("hubspot", "app", "review")  # links have no time of change
 CREATES = ("both", "to_hubspot", "to_app", "none")
 NORMALIZERS = ("exact", "casefold", "email", "domain", "phone", "digits")
 PART_KEYS = ("hubspot", "app", "normalize")
@@ -85,7 +85,7 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
         hubspot_object=keys.required("hubspot_object"),
         app_object=keys.required("app_object"),
         direction=keys.choice("direction", DIRECTIONS, "two_way"),
-        conflict=keys.choice("conflict", CONFLICTS, "hubspot", LATER_CONFLICTS),
+        conflict=keys.choice("conflict", CONFLICTS, "hubspot"),
         creates=keys.choice("creates", CREATES, "both"),
         matching=_matching(keys, bool(match)),
         match=match,
@@ -200,7 +200,7 @@ def _field(value: Any, path: str, problems: Problems) -> FieldSpec | None:
         hubspot=keys.required("hubspot"),
         app=keys.required("app"),
         direction=keys.choice("direction", DIRECTIONS, ""),
-        conflict=keys.choice("conflict", CONFLICTS, "", LATER_CONFLICTS),
+        conflict=keys.choice("conflict", CONFLICTS, ""),
         never_blank=keys.maybe("never_blank"),
         values=_values(keys),
     )
@@ -258,7 +258,7 @@ def _association(value: Any, path: str, problems: Problems) -> AssociationSpec |
         keys.bad("conflict", "conflict cannot be latest: links have no time of change.")
         conflict = ""
     else:
-        conflict = keys.choice("conflict", ("hubspot", "app"), "", LATER_CONFLICTS)
+        conflict = keys.choice("conflict", LINK_CONFLICTS, "")
     return AssociationSpec(
         path=path,
         app_field=app_field,

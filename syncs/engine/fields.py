@@ -17,7 +17,7 @@ from connections.records import Canon, Field, Side
 from syncs.engine.matching import normalise
 from syncs.engine.values import ValueProblem, convert, is_blank, same
 
-Verdict = Literal["keep", "write", "failed"]
+Verdict = Literal["keep", "write", "review", "failed"]
 
 _NAMES = {Side.HUBSPOT: "HubSpot", Side.APP: "The app"}
 _NAMES_LATER = {Side.HUBSPOT: "HubSpot", Side.APP: "the app"}
@@ -27,8 +27,8 @@ _NAMES_LATER = {Side.HUBSPOT: "HubSpot", Side.APP: "the app"}
 class FieldRule:
     """What an administrator chose for one field mapping.
 
-    `direction` is two_way, to_hubspot or to_app; `conflict` hubspot, app or latest;
-    the options are value maps towards each side (None: no map); `normalize` is the
+    `direction` is two_way, to_hubspot or to_app; `conflict` hubspot, app, latest or
+    review; the options are value maps towards each side (None: no map); `normalize` is the
     normaliser of the match key that this field is part of, if it is.
     """
 
@@ -82,7 +82,8 @@ class Decision:
 
     `side` is the side to write and `value` what it would hold; `reason` is a clause for
     people, `rule` a short word for it; `code` and `message` say why it failed; `adopt`
-    asks to take both present values for the baselines: settled without a write.
+    asks to take both present values for the baselines: settled without a write;
+    `choices` are the writes that a person decides between.
     """
 
     verdict: Verdict
@@ -93,6 +94,7 @@ class Decision:
     code: str = ""
     message: str = ""
     adopt: bool = False
+    choices: tuple[Decision, ...] = ()
 
 
 def decide(
@@ -108,8 +110,8 @@ def decide(
 
     Args: each side's canonical value; baseline, what each side last answered (None: the
     field's first sync); the times of each side's last change, for the rule `latest`.
-    Returns: keep, write one side, or failed; never a write against the direction, and in
-    a first sync or a conflict never a blank over a value.
+    Returns: keep, write one side, review, or failed; never a write against the direction,
+    and in a first sync or a conflict never a blank over a value.
     """
     now = {Side.HUBSPOT: hubspot, Side.APP: app}
     moved = _moved(now, baseline, rule)
@@ -122,6 +124,8 @@ def decide(
     if len(moved) == 1:
         return _travel(now, moved.pop(), rule)
     first = baseline is None
+    if rule.conflict == "review" and not any(is_blank(v) for v in now.values()):
+        return _ask(now, rule, first)
     at = {Side.HUBSPOT: hubspot_at, Side.APP: app_at}
     winner, why, word = _winner(now, at, rule, first)
     return _write(now, winner, rule, why, word)
@@ -216,6 +220,18 @@ def _winner(
         winner = Side(rule.conflict)
         why = f"{what}: {_NAMES_LATER[winner]} wins"
     return winner, why, f"{word}: {rule.conflict}"
+
+
+def _ask(now: Mapping[Side, Canon], rule: FieldRule, first: bool) -> Decision:
+    """A person decides, between the values that the other side can hold."""
+    what = "First sync" if first else "Both sides changed it"
+    word = "first sync: review" if first else "conflict: review"
+    reason = f"{what}: a person decides"
+    options = [_write(now, winner, rule, reason, word) for winner in Side]
+    choices = tuple(option for option in options if option.verdict == "write")
+    if not choices:
+        return options[0]
+    return Decision("review", reason, word, choices=choices)
 
 
 def _write(

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 
 from syncs.models import Change, RecordLink
 from syncs.models.choices import RECORD_KINDS, RecordState
+from syncs.run import review
 from syncs.run.session import Session, now
 from syncs.run.stage import Chunk, Note, Stage
 from syncs.run.store import save_links
@@ -149,6 +150,7 @@ def _keep(chunk: Chunk) -> None:
     with transaction.atomic():
         Change.objects.bulk_create(chunk.changes, batch_size=300)
         save_links(saved)
+        review.keep(chunk)
         chunk.session.run.save(update_fields=["place"])
 
 

@@ -12,6 +12,7 @@ from syncs.engine.fields import Baseline, Decision, decide
 from syncs.engine.values import ValueProblem, convert, is_blank, same
 from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import ChangeKind, RecordState
+from syncs.run import review
 from syncs.run.session import PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Chunk, Note
 
@@ -143,6 +144,7 @@ class RecordPlanner:
     def _fields(self, link: RecordLink) -> None:
         writes: dict[Side, list[tuple[MappedField, Decision]]] = {s: [] for s in Side}
         failed: list[tuple[str, str, str]] = []
+        asked: list[str] = []
         for mapped in self.fields:
             problem = self._unreadable(link, mapped)
             if problem:
@@ -158,6 +160,9 @@ class RecordPlanner:
                 failed.append(
                     (decision.code, decision.message, mapped.rule.hubspot.name)
                 )
+            elif decision.verdict == "review":
+                asked.append(mapped.rule.hubspot.name)
+                review.ask(self.chunk, link, mapped, decision, show(link))
             elif decision.adopt:
                 self._adopt(link, mapped)
         for side, decisions in writes.items():
@@ -166,6 +171,9 @@ class RecordPlanner:
         if failed:
             code, text, name = failed[0]
             self._note(link, RecordState.FAILING, code, text, name)
+        elif asked:
+            text = review.text_of(asked)
+            self._note(link, RecordState.IN_SYNC, Code.CONFLICT, text, asked[0])
         else:
             self._note(link, RecordState.IN_SYNC)
 

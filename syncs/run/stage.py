@@ -36,13 +36,15 @@ class Chunk:
     """Some record links on their way through the stages.
 
     `changes` is what the stages plan, unsaved; `creating` the planned create by link;
-    `due` the links whose fields are decided this time (the others are only swept).
+    `due` the links whose fields are decided this time (the others are only swept); `asks`
+    the choices, unsaved, that a person has for fields in conflict.
     """
 
     session: Session
     links: list[RecordLink]
     due: set[int]
     changes: list[Change] = field(default_factory=list)
+    asks: list[Change] = field(default_factory=list)
     creating: dict[int, Change] = field(default_factory=dict)
     notes: dict[int, Note] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)  # links to write back

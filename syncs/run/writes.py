@@ -25,6 +25,7 @@ from syncs.run.keys import KeyKeeper
 from syncs.run.match import join
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
+from syncs.run.review import settle_others
 from syncs.run.session import ALONE, PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Stage
 from syncs.run.store import save_links, update_rows
@@ -306,6 +307,7 @@ class RecordWriter:
             for link_id in unsettled & links.keys():
                 links[link_id].dirty = True
             save_changes(batch)
+            settle_others([c for c in batch if c.outcome == ChangeOutcome.APPLIED])
             save_links(list(links.values()))
             self.keys.save()
         self._reread_gone(side, gone)
@@ -417,7 +419,7 @@ class RecordWriter:
 
     def _settled(self, link: RecordLink) -> None:
         link.dirty = link.pk in self._moved
-        if not link.error_code:
+        if link.error_code in ("", Code.CONFLICT):  # a conflict holds up only its field
             link.state = RecordState.IN_SYNC
             link.attempts, link.retry_at = 0, None
 
