@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
+from django.urls import reverse
 
 from connections.models import ConnectedApp, HubSpotAccount, RateBudget
+from syncs import services
 from syncs.admin.health import Health, healths, with_runs
 from syncs.models import ObjectSync, SyncRun
 
 RUNS = 8
+MOST = 1000  # deletions and conflicts counted
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "accounts": _accounts()
         if user.has_perm("connections.view_hubspotaccount")
         else [],
+        "decisions": decisions() if user.has_perm("syncs.view_approval") else [],
         "next_step": _next_step(),
     }
     return context
@@ -54,6 +58,30 @@ def cards(shown: list[Health]) -> list[dict[str, Any]]:
     return [
         {"label": label, "count": count, "bad": "failing" in name and count > 0}
         for label, count, name in counted
+    ]
+
+
+def decisions() -> list[dict[str, str]]:
+    """What waits for a person: in words, with the page where it is decided."""
+    url = reverse("admin:syncs_approval_changelist")
+    counts = services.counted(MOST)
+    said: list[tuple[int, str, str, str]] = [
+        (counts["runs"], "run held", "runs held", ""),
+        (counts["deletes"], "deletion to confirm", "deletions to confirm", "deletes"),
+        (
+            counts["conflicts"],
+            "conflict to decide",
+            "conflicts to decide",
+            "conflicts",
+        ),
+    ]
+    return [
+        {
+            "text": f"{count}{'+' if count >= MOST else ''} {one if count == 1 else many}",
+            "url": f"{url}?awaiting={queue}" if queue else url,
+        }
+        for count, one, many, queue in said
+        if count
     ]
 
 

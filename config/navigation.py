@@ -52,6 +52,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "separator": True,
         "items": [
             _to("Runs", "play_circle", "syncs", "syncrun"),
+            _to("Approvals", "fact_check", "syncs", "approval"),
             _to("Sync log", "list_alt", "syncs", "change"),
             _to("Records", "contacts", "syncs", "recordlink"),
             _to("Links", "link", "associations", "associationlink"),

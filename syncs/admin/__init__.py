@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from syncs.admin.approvals import ApprovalAdmin
 from syncs.admin.apps import SyncedAppAdmin
 from syncs.admin.changes import ChangeAdmin
 from syncs.admin.records import RecordLinkAdmin
@@ -9,6 +10,7 @@ from syncs.admin.runs import SyncRunAdmin
 from syncs.admin.syncs import ObjectSyncAdmin
 
 __all__ = [
+    "ApprovalAdmin",
     "ChangeAdmin",
     "ObjectSyncAdmin",
     "RecordLinkAdmin",

@@ -17,7 +17,7 @@ from syncs.models import ObjectSync, SyncRun
 from syncs.models.choices import Direction, Status
 
 ARROWS = {Direction.TWO_WAY: "↔", Direction.TO_HUBSPOT: "→", Direction.TO_APP: "←"}
-COUNTED = (Status.SUCCEEDED, Status.PARTIAL)
+COUNTED = (Status.SUCCEEDED, Status.PARTIAL, Status.HELD)
 
 
 def with_runs(rows: QuerySet[ObjectSync]) -> QuerySet[ObjectSync]:

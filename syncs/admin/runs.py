@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -17,6 +18,7 @@ from django.utils.timesince import timesince
 from connections.admin.base import Button, CodeFilter, PageAdmin, page_url
 from connections.templatetags.crosslink import badge
 from syncs import services
+from syncs.admin import decide
 from syncs.admin.actions import CHANGE_SYNCS, start
 from syncs.admin.changes import ChangesOfRun
 from syncs.admin.filters import SyncFilter
@@ -37,6 +39,22 @@ def apply_plan(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
         messages.error(request, f"{exc.code}: {exc.message} {exc.remedy}")
         return None
     return start(request, [c.sync for c in children if c.sync], plan=plan)
+
+
+def approve(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
+    """Queue the runs that write held plans."""
+    started = [decide.approve_run(request, run.pk) for run in runs]
+    return started[0] if len(started) == 1 else None
+
+
+def drop(request: HttpRequest, runs: Sequence[SyncRun]) -> None:
+    """Give held plans up."""
+    for run in runs:
+        decide.drop_run(request, run.pk)
+
+
+def _waits(run: SyncRun) -> bool:
+    return run.status == Status.HELD and services.waits(run)
 
 
 def cancel(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
@@ -79,6 +97,28 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
             when=_may_apply,
             primary=True,
             on_list=False,
+        ),
+        Button(
+            "approve",
+            "Approve",
+            approve,
+            CHANGE_SYNCS,
+            icon="task_alt",
+            question="The whole plan that was held is written to HubSpot and to the app. "
+            "Records and links that moved since are left out, and named. Where records "
+            "seemed to be gone all at once, they are taken for gone.",
+            when=_waits,
+            primary=True,
+        ),
+        Button(
+            "drop",
+            "Drop",
+            drop,
+            CHANGE_SYNCS,
+            icon="block",
+            question="Nothing of the plan is written. What still differs is planned, and "
+            "held, again by the next run.",
+            when=_waits,
         ),
         Button(
             "cancel",
@@ -163,8 +203,18 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
             "errors": _errors(parts),
             "entries": list(entries),
             "changes": ChangesOfRun(request, obj, parts),
+            "choose_url": _choose_url(parts),
             "may_see_changes": request.user.has_perm("syncs.view_change"),
         }
+
+
+def _choose_url(parts: Sequence[SyncRun]) -> str:
+    """Where to approve some of a held plan; "" where nothing waits there."""
+    held = [p for p in parts if p.status == Status.HELD and p.held]
+    if not held:
+        return ""
+    run = held[0].pk if len(held) == 1 else held[0].parent_id
+    return f"{reverse('admin:syncs_approval_changelist')}?held={run}"
 
 
 def how(run: SyncRun) -> str:
@@ -174,6 +224,8 @@ def how(run: SyncRun) -> str:
     words = "Full resync" if run.full else "Sync"
     if run.plan_id:
         words = f"Plan of run {run.plan_id}"
+    elif run.approved:
+        words = "Approved changes"
     return f"{words}, at most {run.limit} records" if run.limit else words
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from syncs.models.records import RecordKey, RecordLink
-from syncs.models.runs import Change, LogEntry, SyncRun
+from syncs.models.runs import Approval, Change, LogEntry, SyncRun
 from syncs.models.setup import FieldMapping, MatchKey, ObjectSync, SyncFilter
 
 __all__ = [
+    "Approval",
     "Change",
     "FieldMapping",
     "LogEntry",

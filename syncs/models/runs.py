@@ -228,6 +228,14 @@ class Change(models.Model):
         return f"{self.kind} {self.record} in {self.side}"
 
 
+class Approval(Change):
+    """A held change as the one who decides about it sees it."""
+
+    class Meta:
+        proxy = True
+        ordering = ["id"]
+
+
 class LogEntry(models.Model):
     """One event of a run, for people."""
 

@@ -6,12 +6,14 @@ from syncs.services.approvals import (
     all_held,
     approve_queue,
     approve_run,
+    counted,
     describe,
     drop_queue,
     drop_run,
     held_children,
     outcomes,
     waiting,
+    waits,
 )
 from syncs.services.pairing import PairError, pair, unpair
 from syncs.services.reports import report
@@ -36,6 +38,7 @@ __all__ = [
     "approve_queue",
     "approve_run",
     "cancel",
+    "counted",
     "describe",
     "drop_queue",
     "drop_run",
@@ -51,5 +54,6 @@ __all__ = [
     "start",
     "unpair",
     "waiting",
+    "waits",
     "wake",
 ]

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from connections.catalogue import Code
 from syncs.models import Change, ObjectSync, RecordLink, SyncRun
@@ -51,6 +51,25 @@ def held_children(run_id: int) -> list[SyncRun]:
             "or a newer run took its place.",
             remedy="Look at what waits now with approve --list.",
         )
+    return found
+
+
+def waits(run: SyncRun) -> bool:
+    """Whether something of a run waits for a person."""
+    family = Q(pk=run.pk) | Q(parent=run.pk)
+    return held_runs().filter(family).exists()
+
+
+def counted(most: int) -> dict[str, int]:
+    """How many runs, deletions and conflicts wait, each counted up to `most`.
+
+    A conflict has a row for each side that could win.
+    """
+    rows = Change.objects.filter(outcome=ChangeOutcome.HELD).order_by()
+    found = {"runs": held_runs().count()}
+    for what in (Awaiting.DELETES, Awaiting.CONFLICTS):
+        some = rows.filter(awaiting=what).values_list("link", "mapping_key")
+        found[str(what)] = len(set(some.distinct()[:most]))
     return found
 
 
@@ -264,10 +283,12 @@ __all__ = [
     "all_held",
     "approve_queue",
     "approve_run",
+    "counted",
     "describe",
     "drop_queue",
     "drop_run",
     "held_children",
     "outcomes",
     "waiting",
+    "waits",
 ]
