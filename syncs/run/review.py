@@ -8,9 +8,9 @@ as neither side moves; nothing else of the record waits for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from connections.catalogue import Code
 from connections.records import Side
@@ -187,20 +187,51 @@ def drop_orphans(sync: ObjectSync) -> None:
 # Once a person has decided -------------------------------------------------------------
 
 
-def twins(chosen: Iterable[Change]) -> list[Change]:
-    """The other choices of the fields that some are about."""
-    rows = list(chosen)
-    fields = {(row.link_id, row.mapping_key) for row in rows}
-    others = (
-        waiting()
-        .filter(link__in={link_id for link_id, _ in fields})
-        .exclude(pk__in=[row.pk for row in rows])
+def drop_twins(chosen: QuerySet[Change]) -> int:
+    """Drop the other choices of the fields that some choices are about."""
+    same = chosen.filter(link=OuterRef("link"), mapping_key=OuterRef("mapping_key"))
+    others = waiting().exclude(pk__in=chosen.order_by().values("pk"))
+    return others.filter(Exists(same)).update(
+        outcome=ChangeOutcome.DROPPED,
+        error_text="The other value was chosen.",
+        done_at=now(),
     )
-    return [row for row in others if (row.link_id, row.mapping_key) in fields]
 
 
-def settle_others(applied: Sequence[Change]) -> None:
-    """A field's value was written as a person chose: no other choice of it stands."""
-    decided = [c for c in applied if c.awaiting == Awaiting.CONFLICTS]
-    if decided:
-        _save([_drop(row, "Another value was chosen.") for row in twins(decided)])
+def written(applied: Sequence[Change], links: Mapping[int, RecordLink]) -> None:
+    """Fields were written as a person chose: nothing is asked about them any more.
+
+    Args: links, by id, in memory: what they say of their conflicts is brought up to date.
+    """
+    fields = {(c.link_id, c.mapping_key) for c in applied if c.mapping_key}
+    if not fields:
+        return
+    left: dict[int, list[str]] = {link_id: [] for link_id, _ in fields if link_id}
+    others: list[Change] = []
+    for row in waiting().filter(link__in=list(left)):
+        if (row.link_id, row.mapping_key) in fields:
+            others.append(_drop(row, "Another value was chosen."))
+        else:
+            left[row.link_id or 0].append(row.mapping_key)
+    _save(others)
+    for link_id, keys in left.items():
+        restate(links[link_id], keys)
+
+
+def restate(link: RecordLink, keys: Iterable[str]) -> None:
+    """Let a record name only the fields (their mapping keys) that await a decision."""
+    if link.error_code != Code.CONFLICT:
+        return
+    names = sorted({key.partition("=")[0] for key in keys})
+    link.error_code = Code.CONFLICT if names else ""
+    link.error_text = text_of(names) if names else ""
+    link.error_field = names[0] if names else ""
+
+
+def leave_as_it_is(link: RecordLink, rows: Iterable[Change]) -> None:
+    """Take what a person saw on both sides for the baselines of some fields, in memory:
+    they differ from here on, and nobody is asked until a side moves."""
+    for row in rows:
+        (written,), (other,) = row.before.values(), row.origin.values()
+        pair = (other, written) if row.side == Side.APP else (written, other)
+        link.baseline[row.mapping_key] = list(pair)

@@ -25,7 +25,7 @@ from syncs.run.keys import KeyKeeper
 from syncs.run.match import join
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
-from syncs.run.review import settle_others
+from syncs.run.review import written
 from syncs.run.session import ALONE, PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Stage
 from syncs.run.store import save_links, update_rows
@@ -307,7 +307,7 @@ class RecordWriter:
             for link_id in unsettled & links.keys():
                 links[link_id].dirty = True
             save_changes(batch)
-            settle_others([c for c in batch if c.outcome == ChangeOutcome.APPLIED])
+            written([c for c in batch if c.outcome == ChangeOutcome.APPLIED], links)
             save_links(list(links.values()))
             self.keys.save()
         self._reread_gone(side, gone)

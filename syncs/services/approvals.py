@@ -14,10 +14,13 @@ from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
 from connections.catalogue import Code
+from connections.records import Side
 from syncs.models import Change, ObjectSync, RecordLink, SyncRun
 from syncs.models.choices import Awaiting, ChangeOutcome, Trigger
+from syncs.run import review
 from syncs.run.holding import held_runs, waiting_of
 from syncs.run.session import now
+from syncs.services import conflicts
 from syncs.services.runs import RunError, in_order
 
 VANISHED = "vanished"  # in SyncRun.held: records that seem to be gone all at once
@@ -141,17 +144,24 @@ def approve_queue(
     *,
     app_id: int | None = None,
     only: Sequence[int] = (),
+    take: Side | None = None,
     trigger: Trigger,
     user: AbstractBaseUser | None = None,
 ) -> SyncRun:
     """Make the run that writes what waits in a queue, or those changes of it.
 
-    Raises: RunError when nothing waits or a change is not among it.
+    Args: take, of conflicts without `only`: whose values are taken, HubSpot's if not said.
+    Raises: RunError when nothing waits or a change is not among it, or where both values
+    of one field are chosen.
     """
     rows = _queue(what, app_id, only)
+    if what == Awaiting.CONFLICTS:
+        rows = conflicts.chosen(rows, only=only, take=take)
     ids = set(rows.order_by().values_list("sync", flat=True).distinct())
     syncs = list(ObjectSync.objects.filter(pk__in=ids).select_related("app"))
     with transaction.atomic():
+        if what == Awaiting.CONFLICTS:
+            review.drop_twins(rows)
         run = _begin(syncs, trigger, user)
         for child in run.children.all():
             _hand_over(rows.filter(sync=child.sync_id), child)
@@ -163,9 +173,13 @@ def drop_queue(
 ) -> int:
     """Decide that what waits in a queue is not done, and is not asked again.
 
-    Returns: how many changes were dropped. Raises: RunError as `approve_queue`.
+    Of a conflict, either value's id means the field: both sides stay as they are.
+    Returns: how many changes (of conflicts: fields) were dropped. Raises: RunError as
+    `approve_queue`; for conflicts also while a run of their sync is going on.
     """
     rows = _queue(what, app_id, only)
+    if what == Awaiting.CONFLICTS:
+        return conflicts.drop(rows)
     with transaction.atomic():
         return _drop(rows)
 

@@ -12,6 +12,7 @@ from django.db.models import QuerySet
 
 from connections.commands import FAILED, Refused
 from connections.commands import Command as Base
+from connections.records import Side
 from syncs import selectors, services
 from syncs.models import Change, SyncRun
 from syncs.models.choices import Awaiting, Status, Trigger
@@ -59,6 +60,11 @@ class Command(Base):
             default=[],
             help="only this change, by its id as --list prints it; several times for more",
         )
+        add(
+            "--take",
+            choices=[side.value for side in Side],
+            help="of conflicts without --only: whose values are taken (default hubspot)",
+        )
         add("--drop", action="store_true", help="give it up instead")
         add("--list", action="store_true", help="show what waits and do nothing")
         add("--json", action="store_true", help="print one JSON object")
@@ -66,6 +72,10 @@ class Command(Base):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["list"] and options["drop"]:
             raise Refused("--list only shows; it cannot be given with --drop.")
+        if options["take"] and options["what"] != Awaiting.CONFLICTS:
+            raise Refused("--take chooses between the values of conflicts only.")
+        if options["take"] and (options["list"] or options["drop"]):
+            raise Refused("--take approves; it goes with neither --list nor --drop.")
         if options["what"] is None and not options["list"]:
             raise Refused(
                 "Say what: a held run's number, deletes or conflicts. "
@@ -147,8 +157,9 @@ class Command(Base):
         if options["json"]:
             self.stdout.write(json.dumps({"dropped": dropped}))
         else:
+            noun = _fields if what == Awaiting.CONFLICTS else _changes
             self.stdout.write(
-                f"Dropped {dropped} {_changes(dropped)}; nothing was written."
+                f"Dropped {dropped} {noun(dropped)}; nothing was written."
             )
 
     def _approve(self, options: dict[str, Any]) -> None:
@@ -158,8 +169,11 @@ class Command(Base):
                 Awaiting(what),
                 app_id=self._app.pk if self._app else None,
                 only=only,
+                take=Side(options["take"]) if options["take"] else None,
                 trigger=Trigger.COMMAND,
             )
+            if what == Awaiting.CONFLICTS and not only and not options["json"]:
+                self._say_taken(options["take"])
         else:
             self._check_app(int(what))
             run = services.approve_run(int(what), only=only, trigger=Trigger.COMMAND)
@@ -172,6 +186,13 @@ class Command(Base):
             self._say(run, outcomes)
         if run.status in BAD:
             raise SystemExit(FAILED)
+
+    def _say_taken(self, take: str | None) -> None:
+        if take == Side.APP:
+            self.stdout.write("The app's values are taken.")
+        else:
+            default = "" if take else ", the default; --take app takes the app's"
+            self.stdout.write(f"HubSpot's values are taken{default}.")
 
     def _check_app(self, run_id: int) -> None:
         """A run of another app than --app names is a slip of the hand."""
@@ -206,8 +227,23 @@ def _line(change: Change) -> str:
     where = "HubSpot" if change.side == "hubspot" else change.sync.app.name
     return (
         f"{change.pk}  {change.get_kind_display()} {change.record}{far} in {where} "
-        f"({change.sync}): {change.reason}"
+        f"({change.sync}): {change.reason}{_values(change)}"
     )
+
+
+def _values(change: Change) -> str:
+    """What a conflict is between."""
+    if change.awaiting != Awaiting.CONFLICTS:
+        return ""
+    return f" ({_shown(change.before)} \u2192 {_shown(change.after)})"
+
+
+def _shown(values: dict[str, Any]) -> str:
+    return ", ".join(json.dumps(value, ensure_ascii=False) for value in values.values())
+
+
+def _fields(count: int) -> str:
+    return f"conflict{'' if count == 1 else 's'}, both sides stay as they are"
 
 
 def _changes(count: int) -> str:
