@@ -365,4 +365,6 @@ class Capabilities:
     reference_mode: str = "delta"  # delta | replace
     targets_must_exist: bool = True
     carries_labels: bool = False
+    archives: bool = False  # `archive` exists, and people can take it back
+    deletes: bool = False  # `delete` exists
     undo_create: str = ""  # why a create cannot be undone; "" where it can

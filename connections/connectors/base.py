@@ -259,6 +259,12 @@ class Connector(Protocol):
     def archive(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
         """Archive records reversibly; outcomes in the order of `ids`."""
 
+    def delete(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
+        """Delete records for good, and nothing with them; outcomes in that order.
+
+        One that is not there any more is RECORD_GONE.
+        """
+
 
 class AssociationConnector(Connector, Protocol):
     """HubSpot: records whose links stand beside them and carry types."""

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, cast
 
 from connections.connectors.base import Connector, Context, SetupError
+from connections.records import Capabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,21 @@ KINDS = {
 }
 
 
+def capabilities(kind: str) -> Capabilities:
+    """What a kind's connector declares. Raises: SetupError for a kind there is not."""
+    return cast(Capabilities, _connector(kind).capabilities)
+
+
+def _connector(kind: str) -> Any:
+    known = KINDS.get(kind)
+    if known is None:
+        raise SetupError(
+            f"There is no connector for {kind!r}; known: {', '.join(KINDS)}."
+        )
+    module, _, name = known.path.rpartition(".")
+    return getattr(import_module(module), name)
+
+
 def build(
     kind: str,
     settings: Mapping[str, Any],
@@ -46,11 +62,4 @@ def build(
 
     Raises: SetupError for a kind there is not; AuthError without credentials.
     """
-    known = KINDS.get(kind)
-    if known is None:
-        raise SetupError(
-            f"There is no connector for {kind!r}; known: {', '.join(KINDS)}."
-        )
-    module, _, name = known.path.rpartition(".")
-    made = getattr(import_module(module), name)(settings, credentials, context)
-    return cast(Connector, made)
+    return cast(Connector, _connector(kind)(settings, credentials, context))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from connections.catalogue import Code
 from connections.connectors.base import (
     AuthError,
     Context,
@@ -61,6 +62,7 @@ class HubSpotConnector:
         search_lag_s=5.0,
         overlap_s=600.0,
         tells_field_times=True,
+        archives=True,
         carries_labels=True,
     )
 
@@ -186,6 +188,15 @@ class HubSpotConnector:
 
     def archive(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
         return self._writer.archive(obj, ids)
+
+    def delete(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
+        """Refuse: a record is archived, from where people can bring it back."""
+        refused = Outcome(
+            False,
+            code=Code.DIRECTION_FORBIDS,
+            message=f"HubSpot's {obj.name} are archived, never deleted for good.",
+        )
+        return [refused for _ in ids]
 
     # Links ------------------------------------------------------------------------------
 

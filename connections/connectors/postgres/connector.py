@@ -18,6 +18,7 @@ from connections.connectors.base import (
 from connections.connectors.postgres import times
 from connections.connectors.postgres.catalogue import CATALOGUE, table_of
 from connections.connectors.postgres.database import Database
+from connections.connectors.postgres.deleting import Deleter
 from connections.connectors.postgres.fields import keyless, schema_of
 from connections.connectors.postgres.keys import check_keys, key_of
 from connections.connectors.postgres.numbers import reserve
@@ -65,6 +66,7 @@ class PostgresConnector:
         changes=True,
         overlap_s=OVERLAP_S,
         reserves_ids=True,
+        deletes=True,
         undo_create="A row that was inserted cannot be archived: delete it by hand.",
     )
 
@@ -285,6 +287,11 @@ class PostgresConnector:
             "them for good.",
         )
         return [refused for _ in ids]
+
+    def delete(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
+        """Delete rows for good; one that others would be deleted with is refused."""
+        table, _ = self._table(obj)
+        return Deleter(self._db, table).delete(ids)
 
 
 __all__ = ["ConnectorError", "PostgresConnector"]
