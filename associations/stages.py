@@ -164,6 +164,8 @@ class AssociationStage:
             other__app_id__isnull=False,
             other__hubspot_gone_at__isnull=True,
             other__app_gone_at__isnull=True,
+            other__hubspot_vanished_at__isnull=True,
+            other__app_vanished_at__isnull=True,
         ).exclude(Q(other__state=RecordState.EXCLUDED) | Q(code=Code.CONFLICT))
         return set(rows.values_list("link_id", flat=True))
 

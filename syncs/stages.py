@@ -9,6 +9,7 @@ from django.db.models import Count
 
 from syncs.models import Change, RecordLink
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
+from syncs.run.archiving import Archiver
 from syncs.run.planning import RecordPlanner, show
 from syncs.run.review import drop_orphans, fields_waiting
 from syncs.run.session import Session
@@ -51,7 +52,10 @@ class RecordStage:
         """Nothing more: the writer has settled them."""
 
     def apply(self, session: Session) -> None:
+        archiver = Archiver(session)
+        archiver.restore()
         RecordWriter(session).apply()
+        archiver.archive()
 
     def resolve(self, session: Session) -> None:
         resolve_records(session)

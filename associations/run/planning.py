@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from django.db.models import Q
 
@@ -12,8 +13,17 @@ from associations.engine.links import EdgeChange, Far, PairWrite, Result, State,
 from associations.models import AssociationLink, LinkState
 from associations.run.mappings import Mapped, Pair
 from associations.run.writing import stored_ids, types_json, types_of
+from connections import schemas
 from connections.catalogue import Code
-from connections.records import AssociationType, Linked, Side, Want
+from connections.records import (
+    AssociationType,
+    Linked,
+    ObjectType,
+    Record,
+    Side,
+    Want,
+)
+from syncs.engine.values import ValueProblem, canonical
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.plan import wait_after
@@ -21,6 +31,7 @@ from syncs.run.planning import show
 from syncs.run.session import now
 from syncs.run.stage import Chunk, Note
 from syncs.run.store import update_rows
+from syncs.run.tombstones import is_archived
 
 IDS_AT_ONCE = 5000
 NOTE = "links"  # this stage's key in RecordLink.stage_state: mappings with a baseline
@@ -60,7 +71,7 @@ class Fars:
         link = self.links.get(key)
         if link is None:
             return Far(key, "pending")
-        if link.hubspot_gone_at or link.app_gone_at:
+        if link.lost:
             return Far(key, "invisible")
         if link.paired or key in self.creating:
             excluded = link.state == RecordState.EXCLUDED
@@ -93,7 +104,7 @@ class LinkPlanner:
         self.base_old: list[int] = []
 
     def _takes_part(self, link: RecordLink) -> bool:
-        if link.hubspot_gone_at or link.app_gone_at:
+        if link.lost:
             return False
         if link.state == RecordState.UNCERTAIN:
             return False
@@ -217,34 +228,56 @@ class LinkPlanner:
         return again
 
     def _gone(self, side: Side, keys: list[int]) -> list[int]:
+        """Those of some far records that are gone, or archived, on a side.
+
+        Their own sync concludes that, after counting how many vanished.
+        """
         links = [self.fars.links[k] for k in keys if k in self.fars.links]
         if not links:
             return []
         session = self.session
         owner = self.pair.to_sync
         obj = self._far_object(side)
+        declared = owner.archive.get(side)
+        if declared and obj.field(declared["field"]) is None:
+            declared = None
+        want = Want((declared["field"],) if declared else ())
         ids = {link.id_on(side) or "": link for link in links}
         size = session.connector(side).capabilities.fetch_batch
         gone: list[RecordLink] = []
         for some in _some(list(ids), size):
-            fetched = session.connector(side).fetch(obj, some, Want())
+            fetched = session.connector(side).fetch(obj, some, want)
             gone += [ids[i] for i in some if i in fetched.gone]
+            gone += [
+                ids[i]
+                for i, record in fetched.records.items()
+                if declared and self._archived(side, obj, record)
+            ]
         for link in gone:
             link.refresh_from_db()
-            setattr(link, f"{side}_gone_at", now())
-            link.dirty = True
+            setattr(link, f"{side}_vanished_at", now())
             session.log(
                 f"{owner.name}: record {link.id_on(side)} no longer exists in {side}; "
                 "its links are left as they are.",
                 code=Code.RECORD_GONE,
             )
-        # Only these columns: another run may be at work on the far sync's records.
-        update_rows(gone, [f"{side}_gone_at", "dirty"])
+        # Only this column: another run may be at work on the far sync's records.
+        update_rows(gone, [f"{side}_vanished_at"])
         return [link.pk for link in gone]
 
-    def _far_object(self, side: Side):  # type: ignore[no-untyped-def]
-        from connections import schemas
+    def _archived(self, side: Side, obj: ObjectType, record: Record) -> bool:
+        owner = self.pair.to_sync
+        name = owner.archive[side]["field"]
+        field = obj.field(name)
+        if field is None or name not in record.values:
+            return False
+        try:
+            value = canonical(record.values[name], field, zone=ZoneInfo(owner.timezone))
+        except ValueProblem:
+            return False
+        return bool(is_archived(owner, side, {name: value}))
 
+    def _far_object(self, side: Side) -> ObjectType:
         sync = self.pair.to_sync
         if side is Side.HUBSPOT:
             return schemas.load_object(sync.app.hubspot, sync.hubspot_object)

@@ -92,7 +92,7 @@ class ChangeKind(models.TextChoices):
     RELABEL = "relabel", "Relabel"
 
 
-RECORD_KINDS = (ChangeKind.CREATE, ChangeKind.UPDATE)
+RECORD_KINDS = (ChangeKind.CREATE, ChangeKind.UPDATE, ChangeKind.ARCHIVE)
 
 
 class Awaiting(models.TextChoices):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import models
@@ -51,6 +52,9 @@ class RecordLink(models.Model):
     app_seen = models.BigIntegerField(default=0)
     hubspot_gone_at = models.DateTimeField(null=True, blank=True)
     app_gone_at = models.DateTimeField(null=True, blank=True)
+    # Said to be gone, and not concluded yet: many at once hold the run.
+    hubspot_vanished_at = models.DateTimeField(null=True, blank=True)
+    app_vanished_at = models.DateTimeField(null=True, blank=True)
     paired_at = models.DateTimeField(null=True, blank=True)
     keep_apart = models.BooleanField(
         default=False, help_text="Unpaired by hand: not paired again by its keys."
@@ -93,6 +97,12 @@ class RecordLink(models.Model):
                 name="record_link_scope_due",
             ),
             models.Index(
+                fields=["sync", "id"],
+                condition=models.Q(hubspot_vanished_at__isnull=False)
+                | models.Q(app_vanished_at__isnull=False),
+                name="record_link_vanished",
+            ),
+            models.Index(
                 fields=["sync", "hubspot_modified_at"], name="record_link_hs_moved"
             ),
             models.Index(
@@ -106,6 +116,22 @@ class RecordLink(models.Model):
     @property
     def paired(self) -> bool:
         return self.hubspot_id is not None and self.app_id is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether one side is gone, or said to be."""
+        return any(
+            at is not None
+            for at in (
+                self.hubspot_gone_at,
+                self.app_gone_at,
+                self.hubspot_vanished_at,
+                self.app_vanished_at,
+            )
+        )
+
+    def gone_on(self, side: Side) -> datetime | None:
+        return self.hubspot_gone_at if side is Side.HUBSPOT else self.app_gone_at
 
     def id_on(self, side: Side) -> str | None:
         return self.hubspot_id if side is Side.HUBSPOT else self.app_id

@@ -345,6 +345,7 @@ def take_in(link: RecordLink, other: RecordLink) -> None:
         "app_read_at",
         "app_seen",
         "app_gone_at",
+        "app_vanished_at",
     ):
         setattr(link, name, getattr(other, name))
     link.paired_at = now()

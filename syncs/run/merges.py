@@ -8,6 +8,7 @@ from connections.records import Record, Side
 from syncs.engine.values import is_blank, same
 from syncs.models import RecordLink
 from syncs.run.session import Session, now
+from syncs.run.tombstones import MERGED, keep
 
 
 def follow_merges(
@@ -52,11 +53,24 @@ def _merge(
             continue
         if not _alive(link):
             _give_way(session, link, heir)
-        elif link.hubspot_gone_at is None:
-            link.hubspot_gone_at = now()
+        elif link.stage_state.get("merged_into") != survivor.id:
+            link.hubspot_gone_at = link.hubspot_gone_at or now()
+            link.hubspot_vanished_at = None
             link.stage_state["merged_into"] = survivor.id
             link.dirty = True
-            link.save(update_fields=["hubspot_gone_at", "stage_state", "dirty"])
+            link.save(
+                update_fields=[
+                    "hubspot_gone_at",
+                    "hubspot_vanished_at",
+                    "stage_state",
+                    "dirty",
+                ]
+            )
+    if heir.app_gone_at is not None or heir.app_vanished_at is not None:
+        # What was deleted in the app was one of two records, not both.
+        keep(heir, MERGED)
+        heir.dirty = True
+        heir.save(update_fields=["stage_state", "dirty"])
 
 
 def _heir(

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from syncs.models import Change, RecordLink
-from syncs.models.choices import RECORD_KINDS, RecordState
+from syncs.models.choices import RECORD_KINDS, ChangeOutcome, RecordState
 from syncs.run import review
 from syncs.run.session import Session, now
 from syncs.run.stage import Chunk, Note, Stage
@@ -136,7 +136,11 @@ def _keep(chunk: Chunk) -> None:
     """Write a chunk's plan and where its records stand, in one transaction."""
     dry = chunk.session.run.dry_run
     # Links that are written besides leave the record itself as it is.
-    changing = {c.link_id for c in chunk.changes if c.kind in RECORD_KINDS}
+    changing = {
+        c.link_id
+        for c in chunk.changes
+        if c.kind in RECORD_KINDS and c.outcome == ChangeOutcome.PLANNED
+    }
     saved: list[RecordLink] = []
     for link in chunk.links:
         if link.pk not in chunk.due and link.pk not in chunk.touched:
@@ -164,7 +168,7 @@ def stand(link: RecordLink, note: Note, *, changing: bool, dry: bool) -> None:
     failing = note.state in (RecordState.FAILING, RecordState.WAITING)
     link.error_code, link.error_text = note.code, note.text
     link.error_field = note.field
-    if not changing or failing:
+    if not changing or failing or note.state == RecordState.GONE:
         link.state = note.state
     if dry:
         return

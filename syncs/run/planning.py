@@ -13,29 +13,12 @@ from syncs.engine.values import ValueProblem, convert, is_blank, same
 from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import ChangeKind, RecordState
 from syncs.run import review
+from syncs.run.gone import GonePlanner
+from syncs.run.naming import show as show
 from syncs.run.session import PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Chunk, Note
 
 FieldTimes = dict[tuple[Side, str], Mapping[str, datetime]]  # by side and record id
-
-
-def show(link: RecordLink) -> str:
-    """What people see of a record: a name if it has one, else its id."""
-    for values in (link.hubspot_values, link.app_values):
-        named = next(
-            (
-                str(v)
-                for k, v in values.items()
-                if v and isinstance(v, str) and "name" in k.lower()
-            ),
-            "",
-        )
-        mail = next(
-            (str(v) for k, v in values.items() if v and "email" in k.lower()), ""
-        )
-        if mail or named:
-            return (mail or named)[:300]
-    return (link.hubspot_id or link.app_id or "")[:300]
 
 
 class RecordPlanner:
@@ -52,6 +35,7 @@ class RecordPlanner:
                 for side in Side
             )
         ]
+        self.gone = GonePlanner(chunk)
         self._times: FieldTimes = {}
         self._keyed = set(
             RecordKey.objects.filter(link__in=list(chunk.due)).values_list(
@@ -101,8 +85,10 @@ class RecordPlanner:
         if link.state == RecordState.UNCERTAIN:
             return
         if link.hubspot_gone_at or link.app_gone_at:
-            self._gone(link)
-        elif link.paired:
+            self.gone.plan(link)
+            return
+        self.gone.whole(link)
+        if link.paired:
             self._fields(link)
         elif link.error_code == Code.MATCH_AMBIGUOUS:
             self._note(link, RecordState.FAILING, link.error_code, link.error_text)
@@ -118,26 +104,6 @@ class RecordPlanner:
         field: str = "",
     ) -> None:
         self.chunk.note(link, Note(state, code, text, field))
-
-    def _gone(self, link: RecordLink) -> None:
-        into = link.stage_state.get("merged_into")
-        if into:
-            self._note(
-                link,
-                RecordState.FAILING,
-                Code.RECORD_MERGED,
-                f"HubSpot {link.hubspot_id} was merged into {into}, which is paired "
-                "with another record; this one is left as it is.",
-            )
-            return
-        side = Side.HUBSPOT if link.hubspot_gone_at else Side.APP
-        self._note(
-            link,
-            RecordState.GONE,
-            Code.RECORD_GONE,
-            f"Record {link.id_on(side)} no longer exists in {side}; "
-            "the other side is left as it is.",
-        )
 
     # Both sides ------------------------------------------------------------------------
 

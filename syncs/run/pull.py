@@ -11,19 +11,24 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KeyTransform
 
 from connections.catalogue import Code
 from connections.connectors.base import SchemaError
 from connections.records import Page, Side, Window
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
-from syncs.run.session import Session, SliceOver, now
+from syncs.run.session import Held, Session, SliceOver, now
 from syncs.run.store import save_links, store_page
+from syncs.run.tombstones import bury, forget_archived
+from syncs.run.vanishing import conclude, enough
 
 DONE = "done"  # in a sync's read_state: {side: run that read it completely}
 CURSORS = {Side.HUBSPOT: "hubspot_cursor", Side.APP: "app_cursor_at"}
@@ -46,6 +51,11 @@ def pull(session: Session) -> None:
     failed = [error for error in errors if error is not None]
     for error in sorted(failed, key=lambda e: isinstance(e, SliceOver)):
         raise error
+    try:
+        conclude(session, partial(reread, conclude=False))
+    except Held:
+        _note_done(session, whole)  # what was read need not be read again
+        raise
     _note_done(session, whole)
     session.advance("reading")
 
@@ -143,32 +153,51 @@ def _bury_missing(session: Session, side: Side, *, since_run: int) -> None:
             f"{side}_id__isnull": False,
             f"{side}_seen__lt": since_run,
             f"{side}_gone_at__isnull": True,
+            f"{side}_vanished_at__isnull": True,
         },
     ).order_by("pk")
     last = 0
     while True:
         links = list(unseen.filter(pk__gt=last)[:GONE_BATCH])
-        if not links:
+        if not links or enough(session, side):
             return
         last = links[-1].pk
-        reread(session, side, links)
+        reread(session, side, links, conclude=False)
+        session.breathe()
 
 
-def reread(session: Session, side: Side, links: list[RecordLink]) -> None:
-    """Read records again by id and take what is found, or that they are gone."""
+def reread(
+    session: Session, side: Side, links: list[RecordLink], *, conclude: bool = True
+) -> set[str]:
+    """Read records again by id and take what is found, or that they are gone.
+
+    Args: conclude, whether what is gone is taken for gone at once, rather than noted
+        as vanished until all that vanished is counted.
+    Returns: the ids of which the system said that they are there, or gone.
+    """
     ids = [link.id_on(side) or "" for link in links]
     fetched = session.connector(side).fetch(
         session.object_on(side), ids, session.want(side)
     )
     session.tally.add("read", side, len(fetched.records))
+    vanished = f"{side}_vanished_at"
     with session.storing, transaction.atomic():
         store_page(session, side, list(fetched.records.values()))
-        ids_gone = [x.pk for x in links if x.id_on(side) in fetched.gone]
-        gone = list(RecordLink.objects.filter(pk__in=ids_gone))
-        for link in gone:
-            setattr(link, f"{side}_gone_at", now())
-            link.dirty = True
+        gone = []
+        for link in RecordLink.objects.filter(pk__in=[x.pk for x in links]):
+            lost = link.id_on(side) in fetched.gone or getattr(link, vanished)
+            if not lost:
+                continue
+            if link.gone_on(side) is not None:
+                gone += forget_archived(session.sync, side, link)
+                continue
+            if conclude or not link.paired or link.gone_on(side.other) is not None:
+                bury(link, side)
+            else:
+                setattr(link, vanished, getattr(link, vanished) or now())
+            gone.append(link)
         save_links(gone)
+    return {*fetched.records, *fetched.gone}
 
 
 # What changed --------------------------------------------------------------------------
@@ -263,21 +292,30 @@ def _look_for_unseen(
     last = 0
     while links := list(unseen.filter(pk__gt=last).order_by("pk")[:GONE_BATCH]):
         last = links[-1].pk
-        reread(session, side, links)
+        reread(session, side, links, conclude=False)
 
 
 def _known(
     session: Session, side: Side, *, after: datetime, until: datetime
 ) -> QuerySet[RecordLink]:
-    return RecordLink.objects.filter(
+    """Links whose record should show in a window: those that are archived by a field
+    are there, too."""
+    there = Q(
+        **{f"{side}_gone_at__isnull": True, f"{side}_vanished_at__isnull": True},
+    )
+    rows = RecordLink.objects.filter(
         sync=session.sync,
         **{
             f"{side}_modified_at__gt": after,
             f"{side}_modified_at__lte": until,
-            f"{side}_gone_at__isnull": True,
             f"{side}_id__isnull": False,
         },
     )
+    declared = session.sync.archive.get(side)
+    if declared is not None:
+        rows = rows.alias(archived=KeyTransform(declared["field"], f"{side}_values"))
+        there |= Q(archived=declared["value"])
+    return rows.filter(there)
 
 
 # Common --------------------------------------------------------------------------------
@@ -296,6 +334,8 @@ def _keep_page(
     `searched`: from an index that may be behind what we know of a record already.
     """
     lagging = searched and session.connector(side).capabilities.search_lag_s > 0
+    if lagging:
+        page = _without_gone(session, side, page)
     for records in _slices(page):
         with session.storing, transaction.atomic():
             store_page(session, side, records.records, lagging=lagging)
@@ -304,6 +344,26 @@ def _keep_page(
                 sync.read_state[side] = place
                 sync.save(update_fields=["read_state"])
     session.tally.add("read", side, len(page.records))
+
+
+def _without_gone(session: Session, side: Side, page: Page) -> Page:
+    """A page without what its index shows although it is gone, or is not back."""
+    ids = [record.id for record in page.records]
+    known = RecordLink.objects.filter(
+        Q(**{f"{side}_gone_at__isnull": False})
+        | Q(**{f"{side}_vanished_at__isnull": False}),
+        sync=session.sync,
+        **{f"{side}_id__in": ids},
+    )
+    tombs = list(known.values_list(f"{side}_id", flat=True))
+    if not tombs:
+        return page
+    fetched = session.connector(side).fetch(
+        session.object_on(side), tombs, session.want(side)
+    )
+    kept = [fetched.records.get(r.id, r) for r in page.records if r.id not in tombs]
+    kept += [fetched.records[i] for i in tombs if i in fetched.records]
+    return replace(page, records=tuple(kept))
 
 
 def _slices(page: Page, size: int = 500) -> Iterator[Page]:

@@ -213,6 +213,8 @@ class Session:
             wanted |= {str(getattr(part, side)) for part in key}
         if side in self.sync.marker:
             wanted.add(self.sync.marker[side])
+        if side in self.sync.archive:
+            wanted.add(self.sync.archive[side]["field"])
         wanted |= self.extra_fields.get(side, set())
         return wanted - self.missing.get(side, set())
 

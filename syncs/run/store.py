@@ -14,6 +14,7 @@ from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.merges import follow_merges
 from syncs.run.session import PROBLEMS, REFUSED, Session, now
+from syncs.run.tombstones import settle_gone
 
 MAX_KEY = 600  # characters of RecordKey.value; longer keys keep their head and length
 
@@ -96,11 +97,11 @@ def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
     references = link.app_references
     if side is Side.APP and session.references:
         references = references_json(record.references.items())
-    moved = (
+    moved = settle_gone(session, side, link, values)
+    moved |= (
         values != link.values_on(side)
         or references != link.app_references
         or link.id_on(side) != record.id
-        or getattr(link, f"{side}_gone_at") is not None
     )
     setattr(link, f"{side}_id", record.id)
     setattr(link, f"{side}_values", values)
@@ -108,7 +109,6 @@ def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
     setattr(link, f"{side}_modified_at", record.modified_at)
     setattr(link, f"{side}_read_at", now())
     setattr(link, f"{side}_seen", session.run.pk)
-    setattr(link, f"{side}_gone_at", None)
     if moved:
         link.dirty = True
         link.stage_state.pop(REFUSED, None)  # worth another try
@@ -152,10 +152,11 @@ def store_page(
             and _differs(session, side, record, link)
         ):
             continue
-        if getattr(link, f"{side}_gone_at") is not None:
-            back.append(link.pk)
+        gone = link.gone_on(side) is not None
         if put(session, side, link, record):
             moved.append(link)
+            if gone and link.gone_on(side) is None:
+                back.append(link.pk)
         else:
             same.append((link, before))
     RecordLink.objects.bulk_create(fresh, batch_size=200)

@@ -29,6 +29,7 @@ from syncs.models.choices import (
     ChangeOutcome,
     RecordState,
 )
+from syncs.run.archiving import resolve_archives, tidy_queue
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
@@ -83,6 +84,8 @@ def resolve_records(session: Session) -> None:
     for side in Side:
         _updates(session, side, [c for c in sent if _is(c, ChangeKind.UPDATE, side)])
         _creates(session, side, [c for c in sent if _is(c, ChangeKind.CREATE, side)])
+    resolve_archives(session, sent)
+    tidy_queue(session)
 
 
 def _is(change: Change, kind: ChangeKind, side: Side) -> bool:

@@ -206,7 +206,7 @@ class RecordWriter:
         setattr(link, f"{side}_id", record.id)
         link.paired_at = now()
         setattr(link, f"{side}_seen", self.session.run.pk)
-        self._answered(side, link, dict(change.after), record)
+        self.answered(side, link, dict(change.after), record)
         self._settled(link)
         untouched = record.modified_at is not None and (
             record.modified_at == record.created_at
@@ -245,7 +245,7 @@ class RecordWriter:
         other = RecordLink.objects.filter(
             sync=session.sync, **{f"{side}_id": existing}
         ).first()
-        if other is not None and (other.paired or other.keep_apart):
+        if other is not None and (other.paired or other.keep_apart or other.lost):
             self._refused(change, link, outcome)
             return
         close(
@@ -350,7 +350,7 @@ class RecordWriter:
     ) -> None:
         """Move the baselines of the written fields to what the system answered."""
         before = dict(link.values_on(side))
-        self._answered(side, link, change.after, record)
+        self.answered(side, link, change.after, record)
         self._settled(link)
         after = link.values_on(side)
         if any(
@@ -387,7 +387,7 @@ class RecordWriter:
         want = self.session.want(side)
         return Want(want.fields, (), want.changed_field)
 
-    def _answered(
+    def answered(
         self,
         side: Side,
         link: RecordLink,
@@ -519,7 +519,7 @@ class RecordWriter:
 
     def _matches(self, side: Side, change: Change, link: RecordLink) -> bool:
         """Whether both sides still hold what the change was planned from."""
-        if link.hubspot_gone_at or link.app_gone_at:
+        if link.lost:
             return False
         if change.kind == ChangeKind.CREATE:
             if link.id_on(side) is not None or link.state == RecordState.UNCERTAIN:

@@ -144,12 +144,14 @@ def _unpair(sync: ObjectSync, hubspot_id: str, app_id: str) -> None:
         app_read_at=link.app_read_at,
         app_seen=link.app_seen,
         app_gone_at=link.app_gone_at,
+        app_vanished_at=link.app_vanished_at,
         keep_apart=True,
         state=RecordState.UNMATCHED,
     )
     link.app_id, link.paired_at, link.keep_apart = None, None, True
     link.app_values, link.app_references, link.baseline = {}, {}, {}
     link.app_modified_at = link.app_read_at = link.app_gone_at = None
+    link.app_vanished_at = None
     link.app_seen, link.dirty, link.state = 0, True, RecordState.UNMATCHED
     save_links([link])
     other.save()

@@ -1,0 +1,358 @@
+"""Write planned archives, and take our own back.
+
+Right before, both sides are asked again: an archive is written only while the one record
+is gone and the other is as it was when that was planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from connections.catalogue import Code
+from connections.records import Outcome, Patch, Side
+from syncs.engine.values import same
+from syncs.models import Change, RecordLink
+from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
+from syncs.run.gone import ARCHIVE, DELETE, LOST, RESTORED, Way, ways
+from syncs.run.plan import back_off
+from syncs.run.pull import reread
+from syncs.run.session import Session, now
+from syncs.run.store import save_links
+from syncs.run.tombstones import (
+    DROPPED,
+    bury,
+    is_archived,
+    keep,
+    note_ours,
+    ours,
+)
+from syncs.run.writes import RecordWriter, close, planned, save_changes
+
+AT_ONCE = 500  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a planned write is not sent: `again` where it must be planned anew."""
+
+    outcome: ChangeOutcome
+    code: str
+    text: str
+    again: bool = True
+
+
+def _drifted(text: str) -> Refusal:
+    return Refusal(ChangeOutcome.DRIFTED, Code.CHANGED_SINCE_PLAN, text)
+
+
+class Archiver:
+    """Applies a run's archives, and its updates that take one back."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.writer = RecordWriter(session)
+        self.ways = ways(session)
+
+    def restore(self) -> None:
+        """Take our own archives back. Comes before the run's other updates."""
+        for side, batch in self._batches(kind=ChangeKind.UPDATE, rule=RESTORED):
+            self._restore(side, batch)
+
+    def archive(self) -> None:
+        for side, batch in self._batches(kind=ChangeKind.ARCHIVE):
+            self._archive(side, batch)
+
+    def _batches(self, **which: str) -> Iterable[tuple[Side, list[Change]]]:
+        for side in Side:
+            size = self.session.connector(side).capabilities.write_batch
+            for batch in planned(self.session, size, side=side, **which):
+                yield side, batch
+
+    # Archives ---------------------------------------------------------------------------
+
+    def _archive(self, side: Side, batch: list[Change]) -> None:
+        links = self._asked_again(batch)
+        way = self.ways[side]
+        batch = self._right(
+            batch, links, lambda c, link: self._wrong(side, way, c, link)
+        )
+        if not batch or way is None:
+            return
+        self._intend(batch)
+        outcomes = self._send(side, way, [links[c.link_id or 0] for c in batch])
+        gone: list[RecordLink] = []
+        done = 0
+        with transaction.atomic():
+            self.session.lease.check()
+            for change, outcome in zip(batch, outcomes, strict=True):
+                link = links[change.link_id or 0]
+                change.correlation_id = outcome.correlation_id
+                if outcome.ok:
+                    self.archived(side, change, link, outcome)
+                    done += 1
+                elif outcome.uncertain:
+                    # It stays sent: the next run looks whether it took effect.
+                    change.error_code, change.error_text = (
+                        Code.TIMED_OUT,
+                        outcome.message,
+                    )
+                    link.dirty = True
+                    self.session.tally.error(Code.TIMED_OUT, outcome.message)
+                else:
+                    self._refused(change, link, outcome)
+                    if outcome.code == Code.RECORD_GONE:
+                        gone.append(link)
+            save_changes(batch)
+            save_links([links[c.link_id or 0] for c in batch])
+            self.writer.keys.save()
+        if gone:
+            reread(self.session, side, gone)
+        self.session.tally.add("archived", side, done)
+        self._progress(len(batch))
+
+    def _send(self, side: Side, way: Way, links: list[RecordLink]) -> list[Outcome]:
+        connector, obj = self.session.connector(side), self.session.object_on(side)
+        ids = [link.id_on(side) or "" for link in links]
+        if way.how == ARCHIVE:
+            return connector.archive(obj, ids)
+        if way.how == DELETE:
+            return connector.delete(obj, ids)
+        patches = [Patch(record_id, dict(way.after)) for record_id in ids]
+        return connector.update(obj, patches, self.session.want(side))
+
+    def _wrong(
+        self, side: Side, way: Way | None, change: Change, link: RecordLink
+    ) -> Refusal | None:
+        """Why a planned archive is not right any more; None if it is."""
+        if link.id_on(side) is None or change.reserved_id != link.id_on(side):
+            return _drifted("The record is another, or was untied from its pair.")
+        if link.gone_on(side) is not None:
+            return Refusal(ChangeOutcome.SKIPPED, "", "It is gone already.")
+        if link.gone_on(side.other) is None or link.id_on(side.other) is None:
+            return _drifted("The deleted record is back.")
+        if change.link_id in self._unsure:
+            return Refusal(
+                ChangeOutcome.SKIPPED,
+                Code.UNAVAILABLE,
+                "Whether the other record is gone could not be confirmed now.",
+            )
+        columns = {name: getattr(change, name) for name in ("after", "undo_text")}
+        if way is None or any(way.columns[k] != v for k, v in columns.items()):
+            return _drifted("The set-up archives these records in another way now.")
+        held = link.values_on(side)
+        if any(not same(held.get(name), v) for name, v in change.before.items()):
+            return _drifted("The record was changed after this was planned.")
+        return None
+
+    def archived(
+        self, side: Side, change: Change, link: RecordLink, outcome: Outcome
+    ) -> None:
+        """Keep that a record is archived, and that it was us."""
+        way = self.ways[side]
+        how = way.how if way is not None else ARCHIVE
+        before = next((change.before.get(name) for name in change.after), None)
+        if change.after:
+            self.writer.answered(side, link, change.after, outcome.record)
+        note_ours(link, side, {"how": how, "before": before})
+        bury(link, side)
+        link.dirty, link.state = False, RecordState.GONE
+        link.attempts, link.retry_at = 0, None
+        link.error_code = Code.RECORD_GONE
+        word = "deleted" if how == DELETE else "archived"
+        link.error_text = f"{change.reason} Its counterpart was {word} for that."
+        close(change, ChangeOutcome.APPLIED)
+
+    # What takes one back ----------------------------------------------------------------
+
+    def _restore(self, side: Side, batch: list[Change]) -> None:
+        links = self._asked_again(batch)
+        batch = self._right(batch, links, lambda c, link: self._not_back(side, c, link))
+        if not batch:
+            return
+        self._intend(batch)
+        patches = [
+            Patch(links[c.link_id or 0].id_on(side) or "", c.after, trace=str(c.trace))
+            for c in batch
+        ]
+        outcomes = self.session.connector(side).update(
+            self.session.object_on(side), patches, self.session.want(side)
+        )
+        back: list[int] = []
+        with transaction.atomic():
+            self.session.lease.check()
+            for change, outcome in zip(batch, outcomes, strict=True):
+                link = links[change.link_id or 0]
+                change.correlation_id = outcome.correlation_id
+                if outcome.ok:
+                    self.writer.answered(side, link, change.after, outcome.record)
+                    setattr(link, f"{side}_gone_at", None)
+                    note_ours(link, side, None)
+                    link.dirty = self.session.again = True
+                    back.append(link.pk)
+                    close(change, ChangeOutcome.APPLIED)
+                elif outcome.uncertain:
+                    code = Code.TIMED_OUT
+                    close(change, ChangeOutcome.FAILED, code, outcome.message)
+                    self.session.tally.error(code, outcome.message)
+                    link.dirty = True
+                else:
+                    if outcome.code == Code.RECORD_GONE:
+                        note_ours(link, side, {"how": LOST})
+                    self._refused(change, link, outcome)
+            save_changes(batch)
+            save_links([links[c.link_id or 0] for c in batch])
+            self.writer.keys.save()
+            for stage in self.session.stages if back else ():
+                stage.revived(back)
+        self.session.tally.add("updated", side, len(back))
+        self._progress(len(batch))
+
+    def _not_back(self, side: Side, change: Change, link: RecordLink) -> Refusal | None:
+        if change.reserved_id != link.id_on(side) or ours(link, side) is None:
+            return _drifted("The record is another, or was untied from its pair.")
+        if link.gone_on(side.other) is not None:
+            return _drifted("The other record is gone again.")
+        if not is_archived(self.session.sync, side, link.values_on(side)):
+            return _drifted("It is out of the archive already.")
+        return None
+
+    # What both share --------------------------------------------------------------------
+
+    def _asked_again(self, batch: Sequence[Change]) -> dict[int, RecordLink]:
+        """The links with both sides read anew by id."""
+        ids = [c.link_id for c in batch if c.link_id]
+        self._unsure: set[int] = set()
+        for side in Side:
+            links = [
+                link
+                for link in RecordLink.objects.filter(pk__in=ids)
+                if link.id_on(side) is not None
+            ]
+            size = self.session.connector(side).capabilities.fetch_batch
+            for start in range(0, len(links), size):
+                some = links[start : start + size]
+                self._unsure |= confirm(self.session, side, some)
+        return RecordLink.objects.in_bulk(ids)
+
+    def _right(
+        self,
+        batch: Sequence[Change],
+        links: dict[int, RecordLink],
+        wrong: Callable[[Change, RecordLink], Refusal | None],
+    ) -> list[Change]:
+        """The changes that are still right; the others get their outcome."""
+        right: list[Change] = []
+        left: list[Change] = []
+        for change in batch:
+            link = links.get(change.link_id or 0)
+            found = wrong(change, link) if link else _drifted("The pair was dissolved.")
+            if found is None:
+                right.append(change)
+                continue
+            close(change, found.outcome, found.code, found.text)
+            left.append(change)
+            if found.outcome == ChangeOutcome.DRIFTED:
+                self.session.again = True
+        if left:
+            save_changes(left)
+            RecordLink.objects.filter(
+                pk__in=[c.link_id for c in left if c.link_id]
+            ).update(dirty=True)
+        return right
+
+    def _intend(self, batch: Sequence[Change]) -> None:
+        for change in batch:
+            change.outcome, change.sent_at = ChangeOutcome.SENT, now()
+        with transaction.atomic():
+            save_changes(batch)
+
+    def _refused(self, change: Change, link: RecordLink, outcome: Outcome) -> None:
+        close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
+        link.state, link.dirty = RecordState.FAILING, False
+        link.error_code, link.error_text = outcome.code, outcome.message
+        link.error_field = outcome.field
+        back_off(link)
+        if outcome.code == Code.RECORD_GONE:
+            link.state, link.dirty, link.retry_at = RecordState.GONE, True, None
+
+    def _progress(self, count: int) -> None:
+        self.session.advance("writing", self.session.run.progress_done + count)
+
+
+def confirm(session: Session, side: Side, links: list[RecordLink]) -> set[int]:
+    """Read records again by id; those that are gone are so still.
+
+    Returns: links whose record on that side is known to be gone, and of which the
+    system now says neither that nor that it is there.
+    """
+    before = {x.pk: x.id_on(side) for x in links if x.gone_on(side) is not None}
+    answered = reread(session, side, links)
+    return {pk for pk, record_id in before.items() if record_id not in answered}
+
+
+# What earlier runs left -----------------------------------------------------------------
+
+
+def resolve_archives(session: Session, sent: Sequence[Change]) -> None:
+    """Settle archives without an answer: a record that is gone by now was archived by us,
+    whoever asked first; one that is there is due again."""
+    archiver = Archiver(session)
+    for side in Side:
+        mine = [c for c in sent if c.side == side and c.kind == ChangeKind.ARCHIVE]
+        for start in range(0, len(mine), AT_ONCE):
+            _resolve(archiver, side, mine[start : start + AT_ONCE])
+
+
+def _resolve(archiver: Archiver, side: Side, some: Sequence[Change]) -> None:
+    session = archiver.session
+    links = RecordLink.objects.in_bulk([c.link_id for c in some if c.link_id])
+    reread(session, side, [x for x in links.values() if x.id_on(side) is not None])
+    links = RecordLink.objects.in_bulk(list(links))
+    for change in some:
+        link = links.get(change.link_id or 0)
+        if link is None or link.id_on(side) != change.reserved_id:
+            close(change, ChangeOutcome.SKIPPED, "", "The pair was dissolved.")
+        elif link.gone_on(side) is not None:
+            archiver.archived(side, change, link, Outcome(True))
+            session.tally.add("archived", side)
+            link.dirty = True  # the other side may be back
+        else:
+            close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
+            link.dirty = True
+    with transaction.atomic():
+        save_changes(some)
+        save_links(list(links.values()))
+        archiver.writer.keys.save()
+
+
+def tidy_queue(session: Session) -> None:
+    """Take out of the queue what has no pair any more, and remember what was dropped.
+
+    A person's no holds for this deletion, whatever becomes of the row that says so.
+    """
+    rows = Change.objects.filter(sync=session.sync, kind=ChangeKind.ARCHIVE)
+    rows.filter(
+        outcome=ChangeOutcome.HELD, awaiting=Awaiting.DELETES, link=None
+    ).update(
+        outcome=ChangeOutcome.SKIPPED,
+        awaiting="",
+        error_text="The pair was dissolved.",
+        done_at=now(),
+    )
+    if session.run.dry_run:
+        return
+    dropped = rows.filter(outcome=ChangeOutcome.DROPPED).exclude(awaiting="")
+    while some := list(dropped.select_related("link").order_by("pk")[:AT_ONCE]):
+        links: dict[int, RecordLink] = {}
+        for change in some:
+            link, gone_side = change.link, Side(change.side).other
+            gone_at = link.gone_on(gone_side) if link is not None else None
+            if link is not None and gone_at and gone_at <= change.created_at:
+                keep(link, DROPPED)
+                links[link.pk] = link
+        with transaction.atomic():
+            save_links(list(links.values()))
+            rows.filter(pk__in=[c.pk for c in some]).update(awaiting="")
