@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from associations.models import AssociationLink, AssociationMapping, LinkState
 from associations.run.mappings import Pair, load_pairs
@@ -17,6 +17,7 @@ from connections.records import Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.holding import check_limits
+from syncs.run.idset import IdSet, pages
 from syncs.run.planning import show
 from syncs.run.pull import reread
 from syncs.run.session import Session
@@ -126,9 +127,10 @@ class AssociationStage:
         """Write the links, read back what was written, and settle what that shows."""
         self._writer_apply()
         for _ in range(SETTLING_PASSES):
-            links = self.writer.touched | self._resolvable(session)
-            self.writer.touched = set()
-            if not links or not self._settle(session, sorted(links)):
+            links, self.writer.touched = self.writer.touched, IdSet()
+            for some in self._resolvable(session):
+                links.update(some)
+            if not links or not self._settle(session, links):
                 break
             check_limits(session)
             self._writer_apply()
@@ -136,11 +138,10 @@ class AssociationStage:
     def _writer_apply(self) -> None:
         self.writer.apply()
 
-    def _settle(self, session: Session, link_ids: list[int]) -> int:
+    def _settle(self, session: Session, link_ids: IdSet) -> int:
         """Plan the links of some records again. Returns how many changes that made."""
         planned = 0
-        for start in range(0, len(link_ids), READ_AT_ONCE):
-            some = link_ids[start : start + READ_AT_ONCE]
+        for some in link_ids.chunks(READ_AT_ONCE):
             links = list(RecordLink.objects.filter(pk__in=some).order_by("pk"))
             chunk = Chunk(session, links, set())
             self.read(chunk)
@@ -151,12 +152,13 @@ class AssociationStage:
             planned += len(chunk.changes)
         return planned
 
-    def _resolvable(self, session: Session) -> set[int]:
-        """Records with a pending link whose far record is paired by now.
+    def _resolvable(self, session: Session) -> Iterator[list[int]]:
+        """Records with a pending link whose far record is paired by now, some at a
+        time.
 
         What waits for a person is looked at when a side changes."""
         if not self.pairs:
-            return set()
+            return
         rows = AssociationLink.objects.filter(
             mapping__sync=session.sync,
             state=LinkState.PENDING,
@@ -167,7 +169,7 @@ class AssociationStage:
             other__hubspot_vanished_at__isnull=True,
             other__app_vanished_at__isnull=True,
         ).exclude(Q(other__state=RecordState.EXCLUDED) | Q(code=Code.CONFLICT))
-        return set(rows.values_list("link_id", flat=True))
+        yield from _link_ids(rows)
 
     # What earlier runs left -------------------------------------------------------------
 
@@ -183,9 +185,9 @@ class AssociationStage:
             )
         save_changes(left)
         self._reread_app(session, left)
-        due = {c.link_id for c in left if c.link_id} | self._resolvable(session)
-        due |= self._now_known(session)
-        RecordLink.objects.filter(pk__in=due).update(dirty=True)
+        asked = [c.link_id for c in left if c.link_id]
+        for due in (asked, *self._resolvable(session), *self._now_known(session)):
+            RecordLink.objects.filter(pk__in=due).update(dirty=True)
 
     def _reread_app(self, session: Session, left: Sequence[Change]) -> None:
         """Not every app moves a record's change time with its references."""
@@ -199,9 +201,9 @@ class AssociationStage:
         for start in range(0, len(links), size):
             reread(session, Side.APP, links[start : start + size])
 
-    def _now_known(self, session: Session) -> set[int]:
-        """Records with a pending link to a record that has been read since."""
-        found: set[int] = set()
+    def _now_known(self, session: Session) -> Iterator[list[int]]:
+        """Records with a pending link to a record that has been read since, some at a
+        time."""
         for side in Side:
             rows = AssociationLink.objects.filter(
                 mapping__sync=session.sync,
@@ -209,16 +211,14 @@ class AssociationStage:
                 other__isnull=True,
                 side=side.other,
             ).exclude(other_remote_id="")
-            for target in set(rows.values_list("mapping__to_sync", flat=True)):
+            targets = AssociationMapping.objects.filter(sync=session.sync)
+            for target in set(targets.values_list("to_sync", flat=True)):
                 known = RecordLink.objects.filter(
                     **{f"{side.other}_id__isnull": False}, sync=target
                 ).values(f"{side.other}_id")
-                found |= set(
-                    rows.filter(
-                        mapping__to_sync=target, other_remote_id__in=known
-                    ).values_list("link_id", flat=True)
+                yield from _link_ids(
+                    rows.filter(mapping__to_sync=target, other_remote_id__in=known)
                 )
-        return found
 
     def absorbed(self, links: Mapping[int, int]) -> None:
         rows = AssociationLink.objects.filter(
@@ -282,3 +282,9 @@ class AssociationStage:
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }
+
+
+def _link_ids(rows: QuerySet[AssociationLink]) -> Iterator[list[int]]:
+    """The records that links belong to, some at a time."""
+    for some in pages(rows, "link_id"):
+        yield [link_id for (link_id,) in some]

@@ -23,6 +23,7 @@ from connections.records import (
 )
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.idset import IdSet
 from syncs.run.plan import wait_after
 from syncs.run.pull import reread
 from syncs.run.session import ALONE, Session, now
@@ -62,7 +63,7 @@ class LinkWriter:
     def __init__(self, session: Session, pairs: Sequence[Pair]) -> None:
         self.session = session
         self.pairs = {m.key: pair for pair in pairs for m in pair.mappings}
-        self.touched: set[int] = set()  # record links whose links were written
+        self.touched = IdSet()  # record links whose links were written
 
     def apply(self) -> None:
         for kind in (ChangeKind.UNLINK, ChangeKind.RELABEL, ChangeKind.LINK):
@@ -129,7 +130,7 @@ class LinkWriter:
 
     def created(self, creates: Sequence[Change]) -> None:
         """What the creates carried is done."""
-        self.touched |= {c.link_id for c in creates if c.link_id}
+        self.touched.update(c.link_id for c in creates)
         sides = {c.link_id: c.side for c in creates}
         done: list[Change] = []
         for change in self._carried(creates):
@@ -412,7 +413,7 @@ class LinkWriter:
             self.keep_failing(refused)
             update_rows(held, ["app_references", "app_modified_at"])
             self._dirty([c for c in refused if c.error_code == Code.TIMED_OUT])
-        self.touched |= {c.link_id for c in done if c.link_id}
+        self.touched.update(c.link_id for c in done)
         self.session.advance(
             "writing links", self.session.run.progress_done + len(answered)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def run_child(
     the run is queued again then, and a later call goes on.
     """
     try:
-        with _leased(run, deadline) as lease:
+        with _leased(run, deadline) as lease, rare_collections():
             _close_dead(run)
             _begin(run)
             _work(run, lease, progress, deadline)
@@ -117,6 +118,18 @@ def _leased(run: SyncRun, deadline: float | None) -> Iterator[Lease]:
             if run.cancel_requested:
                 raise Cancelled from None
             time.sleep(WAIT_STEP_S)
+
+
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let the collector of cycles look less often: rows by the hundred make none, and
+    looking took a sixth of a first sync's time."""
+    before = gc.get_threshold()
+    gc.set_threshold(20_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _save(run: SyncRun) -> None:

@@ -9,9 +9,7 @@ holders are marked ambiguous, with the others as candidates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -20,50 +18,14 @@ from connections.catalogue import Code
 from connections.records import Side
 from syncs.models import Change, RecordKey, RecordLink
 from syncs.models.choices import RecordState
+from syncs.run.holders import MAX_CANDIDATES, Crowds, Holder, Rivals, holders_of
+from syncs.run.idset import IdSet, pages
 from syncs.run.session import Session, now
 from syncs.run.store import save_links, update_rows
 
 LINKS_AT_ONCE = 400  # whose key values are looked up together
-IDS_AT_ONCE = 5000
-# What matching looks at; a popular value has many holders.
-KEY_COLUMNS = (
-    "value",
-    "side",
-    *(
-        f"link__{name}"
-        for name in (
-            "hubspot_id",
-            "app_id",
-            "hubspot_gone_at",
-            "app_gone_at",
-            "keep_apart",
-            "stage_state",
-        )
-    ),
-)
-MAX_CANDIDATES = 20  # named on an ambiguous record
 
 Moved = Callable[[dict[int, int]], None]  # {absorbed link: surviving link}
-
-
-@dataclass
-class Holder:
-    """One live record as far as matching looks at it.
-
-    `paired` records are not to be had; `survivor` is one whose counterpart is gone.
-    """
-
-    link_id: int
-    side: str
-    paired: bool
-    survivor: bool
-    apart: bool
-    remote_id: str
-    keys: dict[int, set[str]] = field(default_factory=dict)
-
-    @property
-    def free(self) -> bool:
-        return not self.paired
 
 
 def match(session: Session, moved: Moved) -> None:
@@ -74,13 +36,15 @@ def match(session: Session, moved: Moved) -> None:
         _clear_ambiguous(session)
     session.advance("matching", place.get("rank", 0), len(session.keys))
     # Links that an earlier key, or an earlier slice, found ambiguous or paired.
-    settled = set(_ambiguous(session).values_list("pk", flat=True)) if place else set()
+    settled = IdSet()
+    for page in pages(_ambiguous(session), "pk") if place else ():
+        settled.update(pk for (pk,) in page)
     for rank in range(place.get("rank", 0), len(session.keys)):
         start = place.get("last", 0) if rank == place.get("rank") else 0
-        popular: set[str] = set()  # values of so many that once is enough
-        for values, last in _values(session, rank, start):
-            fresh = [value for value in values if value not in popular]
-            popular |= _match_values(session, rank, fresh, settled, moved)
+        crowds = Crowds(session, rank)
+        for some, values, last in _values(session, rank, start):
+            crowds.look(values)
+            _match_values(session, rank, some, values, crowds, settled, moved)
             run.place = {"phase": "match", "rank": rank, "last": last}
             run.save(update_fields=["place"])
             session.breathe()
@@ -111,10 +75,12 @@ def _ambiguous(session: Session) -> QuerySet[RecordLink]:
     )
 
 
-def _values(session: Session, rank: int, last: int) -> Iterator[tuple[list[str], int]]:
+def _values(
+    session: Session, rank: int, last: int
+) -> Iterator[tuple[list[int], list[str], int]]:
     """The values of one key that open links hold, some links at a time.
 
-    Yields: values, and the last of the links that hold them. Walking the links by their
+    Yields: the links, their values, and the last of the links. Walking the links by their
     own order takes one look at each, whatever the database knows of its tables.
     """
     while True:
@@ -124,55 +90,20 @@ def _values(session: Session, rank: int, last: int) -> Iterator[tuple[list[str],
             return
         last = some[-1]
         keys = RecordKey.objects.filter(link__in=some, rank=rank)
-        yield sorted(set(keys.values_list("value", flat=True))), last
-
-
-def _holders(
-    session: Session, rank: int, values: list[str]
-) -> tuple[dict[int, Holder], dict[str, set[int]]]:
-    """The living records that hold one of the values, and who holds which."""
-    holders: dict[int, Holder] = {}
-    by_value: dict[str, set[int]] = {}
-    rows = RecordKey.objects.filter(
-        Q(side=Side.HUBSPOT, link__hubspot_gone_at__isnull=True)
-        | Q(side=Side.APP, link__app_gone_at__isnull=True),
-        sync=session.sync,
-        rank=rank,
-        value__in=values,
-    ).select_related("link")
-    for key in rows.only(*KEY_COLUMNS).iterator(chunk_size=5000):
-        link = key.link
-        by_value.setdefault(key.value, set()).add(link.pk)
-        gone = link.hubspot_gone_at is not None or link.app_gone_at is not None
-        # What a merge left behind keeps its place (RECORD_MERGED).
-        survivor = gone and "merged_into" not in link.stage_state
-        holders[link.pk] = Holder(
-            link.pk,
-            key.side,
-            paired=link.paired and not survivor,
-            survivor=survivor,
-            apart=link.keep_apart,
-            remote_id=link.id_on(Side(key.side)) or "",
-        )
-    if rank:
-        ids = list(holders)
-        for start in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[start : start + IDS_AT_ONCE]
-            earlier = RecordKey.objects.filter(link__in=some, rank__lt=rank)
-            for link_id, at, side, value in earlier.values_list(
-                "link_id", "rank", "side", "value"
-            ):
-                holder = holders[link_id]
-                if holder.paired or side == holder.side:
-                    holder.keys.setdefault(at, set()).add(value)
-    return holders, by_value
+        yield some, sorted(set(keys.values_list("value", flat=True))), last
 
 
 def _match_values(
-    session: Session, rank: int, values: list[str], settled: set[int], moved: Moved
-) -> set[str]:
-    """Pair or clash the holders of some values. Returns the values of very many."""
-    holders, by_value = _holders(session, rank, values)
+    session: Session,
+    rank: int,
+    links: Sequence[int],
+    values: Sequence[str],
+    crowds: Crowds,
+    settled: IdSet,
+    moved: Moved,
+) -> None:
+    """Pair or clash the holders of the values that some links hold."""
+    holders, by_value = holders_of(session, rank, crowds.holders(values, links))
     pairs: set[tuple[int, int]] = set()
     clashes: dict[int, set[int]] = {}
     for value in sorted(by_value):
@@ -185,6 +116,7 @@ def _match_values(
             partner = found[0] if len(found) == 1 else None
             if (
                 partner is not None
+                and value not in crowds
                 and partner.free
                 and partner.side != holder.side
                 and rivals.of(partner) == [holder]
@@ -195,7 +127,6 @@ def _match_values(
                     other.link_id for other in found
                 )
     _pair_or_clash(session, holders, pairs, clashes, settled, moved)
-    return {v for v, holding in by_value.items() if len(holding) > LINKS_AT_ONCE}
 
 
 def _ordered(one: Holder, other: Holder) -> tuple[int, int]:
@@ -205,57 +136,12 @@ def _ordered(one: Holder, other: Holder) -> tuple[int, int]:
     return other.link_id, one.link_id
 
 
-class Rivals:
-    """Who, of the records that share a key value, could be the same as another.
-
-    Records that both hold different values of an earlier key are not: two shops of one
-    name and two domains have nothing to do with each other.
-    """
-
-    def __init__(self, peers: Sequence[Holder]) -> None:
-        self._peers = peers
-        self._without: dict[int, list[Holder]] = {}
-        self._with: dict[int, dict[str, list[Holder]]] = {}
-        for rank in {rank for peer in peers for rank in peer.keys}:
-            self._without[rank] = [p for p in peers if rank not in p.keys]
-            by_value = self._with.setdefault(rank, {})
-            for peer in peers:
-                for value in peer.keys.get(rank, ()):
-                    by_value.setdefault(value, []).append(peer)
-
-    def of(self, holder: Holder) -> list[Holder]:
-        """At most MAX_CANDIDATES + 1 of them: more than can be named."""
-        found: dict[int, Holder] = {}
-        for peer in self._possible(holder):
-            if peer is not holder and not _contradict(holder, peer):
-                found[peer.link_id] = peer
-                if len(found) > MAX_CANDIDATES:
-                    break
-        return list(found.values())
-
-    def _possible(self, holder: Holder) -> Iterable[Holder]:
-        if not holder.keys:
-            return self._peers
-        rank = min(holder.keys, key=lambda r: len(self._without[r]))
-        by_value = self._with[rank]
-        same = [by_value[value] for value in sorted(holder.keys[rank])]
-        return chain(self._without[rank], *same)
-
-
-def _contradict(one: Holder, other: Holder) -> bool:
-    """Whether two records both hold values of an earlier key, and none in common."""
-    return any(
-        at in other.keys and not values & other.keys[at]
-        for at, values in one.keys.items()
-    )
-
-
 def _pair_or_clash(
     session: Session,
     holders: dict[int, Holder],
     pairs: set[tuple[int, int]],
     clashes: dict[int, set[int]],
-    settled: set[int],
+    settled: IdSet,
     moved: Moved,
 ) -> None:
     uses = Counter(link_id for pair in pairs for link_id in pair)

@@ -21,6 +21,7 @@ from connections.records import Canon, Draft, Outcome, Patch, Record, Side, Want
 from syncs.engine.values import ValueProblem, canonical, is_blank, same
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.idset import IdSet
 from syncs.run.keys import KeyKeeper
 from syncs.run.match import join
 from syncs.run.plan import back_off
@@ -88,10 +89,10 @@ class RecordWriter:
         self.session = session
         self.stages = stages or session.stages
         self.keys = KeyKeeper(session)
-        self._carrying: set[int] = set()  # creates that were sent with links
+        self._carrying = IdSet()  # creates that were sent with links
         # Records of which an answer showed more than was written: to be planned again,
         # whatever a write to their other side says.
-        self._moved: set[int] = set()
+        self._moved = IdSet()
         self._by_name: dict[Side, dict[str, list[MappedField]]] = {
             side: {} for side in Side
         }
@@ -157,7 +158,7 @@ class RecordWriter:
             change.reserved_id = reserved or ""
             inlines = [c[change.pk] for c in carried if change.pk in c]
             if any(inline.edges for inline in inlines):
-                self._carrying.add(change.pk)
+                self._carrying.update([change.pk])
             references = {k: v for i in inlines for k, v in i.references.items()}
             drafts.append(
                 Draft(
@@ -414,7 +415,7 @@ class RecordWriter:
         setattr(link, f"{side}_read_at", now())
 
     def _plan_again(self, link: RecordLink) -> None:
-        self._moved.add(link.pk)
+        self._moved.update([link.pk])
         link.dirty = self.session.again = True
 
     def _settled(self, link: RecordLink) -> None:
