@@ -111,7 +111,8 @@ class ObjectType:
 
     `name` is what a set-up file calls it, `id` what the API calls it.
     `refused` says why it cannot be synced (a table without a primary key); "" if it can.
-    `read_only_reason` says why it is not `writable`; `key` names the fields that a
+    `read_only_reason` says why it is not `writable`, `unfed` why the system's change feed
+    does not tell of it (also "" where the system has none); `key` names the fields that a
     record's id is made of, where it is made of fields.
     """
 
@@ -125,6 +126,7 @@ class ObjectType:
     writable: bool = True
     refused: str = ""
     read_only_reason: str = ""
+    unfed: str = ""
     key: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field | None:
@@ -225,6 +227,17 @@ class Window:
     stamps: int | None = None
     newest: Mapping[str, datetime | None] = field(default_factory=dict)
     unstamped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """Part of a change feed: ids of records that were written or deleted, each once.
+
+    `place` is where the next read goes on, once these are dealt with.
+    """
+
+    ids: tuple[str, ...]
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +367,7 @@ class Capabilities:
     write_batch: int
     fetch_batch: int
     changes: bool  # `changed` exists for an object with a change-time field
+    feeds: bool = False  # `fed` tells every change since a place, deletions included
     search_lag_s: float = 0.0  # how long a change stays invisible to `changed`
     overlap_s: float = 300.0  # how far `changed` windows reach back
     reserves_ids: bool = False  # `reserve` can name a record before it exists

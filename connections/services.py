@@ -69,13 +69,18 @@ def open_app(
     *,
     meter: Meter | None = None,
     before_write: Callable[[], None] = _always,
+    origin: str = "",
 ) -> Connector:
-    """A connector to a connected app; the caller closes it."""
+    """A connector to a connected app; the caller closes it.
+
+    Args: origin, marks what is written through it, for change feeds.
+    """
     context = Context(
         meter=meter or Meter(),
         before_write=before_write,
         allow_private_hosts=settings.ALLOW_PRIVATE_HOSTS,
         timeout_s=settings.HTTP_TIMEOUT,
+        origin=origin,
     )
     return registry.build(app.kind, app.settings, app.credentials, context)
 

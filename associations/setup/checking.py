@@ -90,6 +90,8 @@ class SyncCheck:
             way = "to_hubspot" if side is Side.APP else "to_app"
             why = f" ({found.read_only_reason})" if found.read_only_reason else ""
             self.bad(key, f"{name} cannot be written{why}; use direction: {way}.")
+        elif found.unfed:
+            self.bad(key, found.unfed)
         else:
             self.objects[side] = found
 

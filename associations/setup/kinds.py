@@ -20,7 +20,7 @@ class KindKeys:
 
 AVAILABLE = {
     "postgres": KindKeys(
-        texts=("schema",),
+        texts=("schema", "change_log"),
         lists=("tables", "keys"),
         credentials=("dsn",),
     )

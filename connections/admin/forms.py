@@ -30,6 +30,10 @@ WORDS = {
     "dsn": ("Connection URL", "postgresql://user:password@host:5432/database"),
     "schema": ("Schema", "Whose tables are offered."),
     "tables": ("Tables", "Comma-separated; blank offers every table of the schema."),
+    "change_log": (
+        "Change log",
+        "The table that triggers note changes in; manage.py change_log prints its SQL.",
+    ),
     "keys": (
         "Keys of views",
         "Comma-separated, such as active_people.id: the columns that tell rows apart.",

@@ -6,7 +6,8 @@ The error family::
     ├── SetupError                  stop and tell the administrator
     │   ├── AuthError               CREDENTIALS_REFUSED
     │   ├── ScopeError              SCOPE_MISSING
-    │   └── SchemaError             SCHEMA_CHANGED, FIELD_MISSING, TYPE_UNKNOWN
+    │   ├── SchemaError             SCHEMA_CHANGED, FIELD_MISSING, TYPE_UNKNOWN
+    │   └── FeedLost                a change feed has a gap: read everything
     ├── TransientError              try again later: UNAVAILABLE, TIMED_OUT
     │   └── LimitError              RATE_LIMITED, QUOTA_SPENT (`retry_at`)
     ├── UncertainError              UNCERTAIN: a write whose effect nobody knows
@@ -28,6 +29,7 @@ from connections.records import (
     Capabilities,
     Draft,
     Edge,
+    Fed,
     Fetched,
     Linked,
     ObjectType,
@@ -80,6 +82,10 @@ class ScopeError(SetupError):
 
 class SchemaError(SetupError):
     code = Code.SCHEMA_CHANGED
+
+
+class FeedLost(SetupError):
+    """A change feed may lack changes: only a complete read tells what there is."""
 
 
 class TransientError(ConnectorError):
@@ -159,6 +165,7 @@ class Context:
 
     `before_write` is called right before each request that changes the other system;
     it raises if the caller has lost the right to write (its lease was taken over).
+    `origin` marks what this caller writes, where a change feed can tell of that.
     """
 
     budget: Budget = field(default_factory=UnlimitedBudget)
@@ -166,6 +173,7 @@ class Context:
     before_write: Callable[[], None] = _allow
     allow_private_hosts: bool = False
     timeout_s: float = 30.0
+    origin: str = ""
 
 
 class Connector(Protocol):
@@ -264,6 +272,26 @@ class Connector(Protocol):
 
         One that is not there any more is RECORD_GONE.
         """
+
+
+class FeedConnector(Connector, Protocol):
+    """A system that keeps a log of changes (`Capabilities.feeds`)."""
+
+    def feed_place(self, obj: ObjectType) -> str:
+        """Where the log stands: a complete read that begins now misses nothing later.
+
+        Raises: FeedLost where the log does not tell of this object.
+        """
+
+    def fed(self, obj: ObjectType, place: str, *, own: bool) -> Iterator[Fed]:
+        """Read which records changed since `place`; the last part may be empty.
+
+        Args: own, also what was written under `Context.origin`.
+        Raises: FeedLost where the log may lack something since then.
+        """
+
+    def feed_setup(self, names: Sequence[str], *, remove: bool = False) -> str:
+        """What an administrator of the system runs to make it log objects, or stop."""
 
 
 class AssociationConnector(Connector, Protocol):

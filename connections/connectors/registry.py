@@ -31,7 +31,7 @@ KINDS = {
     "postgres": Kind(
         "connections.connectors.postgres.PostgresConnector",
         "PostgreSQL",
-        ("schema", "tables", "keys"),
+        ("schema", "tables", "keys", "change_log"),
         ("dsn",),
     ),
 }

@@ -9,7 +9,7 @@ was missed, and only then is that window read again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,10 +21,11 @@ from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTransform
 
 from connections.catalogue import Code
-from connections.connectors.base import SchemaError
+from connections.connectors.base import FeedLost, SchemaError
 from connections.records import Page, Side, Window
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
+from syncs.run.feeding import PLACES, fed, feeds, place_now, place_of
 from syncs.run.session import Held, Session, SliceOver, now
 from syncs.run.store import save_links, store_page
 from syncs.run.tombstones import bury, forget_archived
@@ -75,6 +76,8 @@ def _note_done(session: Session, whole: bool) -> None:
 
 def _has_changes(session: Session, side: Side) -> bool:
     """Whether a side can say what changed, rather than be read in full each time."""
+    if feeds(session, side):
+        return True
     if not session.connector(side).capabilities.changes:
         return False
     return side is Side.HUBSPOT or bool(session.change_field)
@@ -84,7 +87,9 @@ def _must_be_full(session: Session, side: Side) -> bool:
     sync, run = session.sync, session.run
     if run.full or not _has_changes(session, side):
         return True
-    if getattr(sync, CURSORS[side]) is None or sync.full_read_at is None:
+    fed = feeds(session, side)
+    begun = place_of(session, side) if fed else getattr(sync, CURSORS[side])
+    if begun is None or sync.full_read_at is None:
         return True
     if session.renewed:
         return True
@@ -109,6 +114,8 @@ def _pull_side(session: Session, side: Side, full: bool) -> None:
 def _read_side(session: Session, side: Side, full: bool) -> None:
     if full:
         _read_all(session, side)
+    elif feeds(session, side):
+        _read_fed(session, side)
     else:
         _read_changed(session, side)
 
@@ -123,6 +130,9 @@ def _read_all(session: Session, side: Side) -> None:
     stale = place.get("revision") != sync.revision
     if stale or (session.run.full and place.get("run") != session.run.pk):
         place = {"revision": sync.revision, "run": session.run.pk}
+    if "feed" not in place:
+        begun = place.get("cursor") is not None  # before there was a log
+        place["feed"] = None if begun else place_now(session, side)
     latest = _parse(place.get("latest"))
     started = _parse(place.get("started"))
     pages = session.connector(side).pages(obj, session.want(side), place.get("cursor"))
@@ -140,7 +150,7 @@ def _read_all(session: Session, side: Side) -> None:
             session.breathe()
     _bury_missing(session, side, since_run=place["run"])
     at = min((t for t in (latest, started) if t), default=None)
-    _set_cursor(session, side, at, done=True)
+    _set_cursor(session, side, at, feed=place["feed"], done=True)
 
 
 def _bury_missing(session: Session, side: Side, *, since_run: int) -> None:
@@ -176,6 +186,18 @@ def reread(
     Returns: the ids of which the system said that they are there, or gone.
     """
     ids = [link.id_on(side) or "" for link in links]
+    return _take(session, side, ids, [x.pk for x in links], conclude=conclude)
+
+
+def _take(
+    session: Session,
+    side: Side,
+    ids: Sequence[str],
+    known: Sequence[int],
+    *,
+    conclude: bool,
+) -> set[str]:
+    """Read records by id, new ones too; `known` are the links that may lose them."""
     fetched = session.connector(side).fetch(
         session.object_on(side), ids, session.want(side)
     )
@@ -184,7 +206,7 @@ def reread(
     with session.storing, transaction.atomic():
         store_page(session, side, list(fetched.records.values()))
         gone = []
-        for link in RecordLink.objects.filter(pk__in=[x.pk for x in links]):
+        for link in RecordLink.objects.filter(pk__in=known):
             lost = link.id_on(side) in fetched.gone or getattr(link, vanished)
             if not lost:
                 continue
@@ -230,6 +252,26 @@ def _read_changed(session: Session, side: Side) -> None:
             _keep_page(session, side, page, None, searched=True)
         _look_for_unseen(session, side, after=since, until=cursor)
     _set_cursor(session, side, min(newest, max(read_at or newest, cursor)))
+
+
+def _read_fed(session: Session, side: Side) -> None:
+    """Read what the system's change log names, and move on in it part by part."""
+    place = place_of(session, side) or ""
+    try:
+        for part in fed(session, side, place):
+            for start in range(0, len(part.ids), GONE_BATCH):
+                ids = part.ids[start : start + GONE_BATCH]
+                links = RecordLink.objects.filter(
+                    sync=session.sync, **{f"{side}_id__in": ids}
+                )
+                if session.run.limit is not None:
+                    links = links.none()  # nothing is concluded gone
+                known = list(links.values_list("pk", flat=True))
+                _take(session, side, ids, known, conclude=False)
+            _set_cursor(session, side, None, feed=part.place)
+            session.breathe()
+    except FeedLost:
+        _read_all(session, side)
 
 
 def _give_up_if_endless(session: Session, side: Side) -> None:
@@ -384,11 +426,17 @@ def _parse(text: object) -> datetime | None:
 
 
 def _set_cursor(
-    session: Session, side: Side, at: datetime | None, *, done: bool = False
+    session: Session,
+    side: Side,
+    at: datetime | None,
+    *,
+    feed: str | None = None,
+    done: bool = False,
 ) -> None:
     """Move a side's cursor, now that everything up to it is committed.
 
-    `done`: by a complete read, which a later slice need not make again.
+    `feed`: the place in the system's change log. `done`: by a complete read, which a
+    later slice need not make again.
     """
     if session.run.limit is not None:
         return
@@ -397,6 +445,8 @@ def _set_cursor(
         sync.read_state.pop(side, None)
         if done:
             sync.read_state.setdefault(DONE, {})[side] = session.run.pk
+        if feed is not None or done:
+            sync.read_state.setdefault(PLACES, {})[side] = feed
         fields = ["read_state"]
         if at is not None and _has_changes(session, side):
             setattr(sync, CURSORS[side], at)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from connections import schemas, services
 from connections.catalogue import Code
@@ -375,7 +376,10 @@ def open_session(
             sync.app.hubspot, meter=meters[Side.HUBSPOT], before_write=lease.check
         ),
         app=services.open_app(
-            sync.app, meter=meters[Side.APP], before_write=lease.check
+            sync.app,
+            meter=meters[Side.APP],
+            before_write=lease.check,
+            origin=origin_of(sync),
         ),
         objects=objects,
         fields=fields,
@@ -383,6 +387,11 @@ def open_session(
         zone=ZoneInfo(sync.timezone) if sync.timezone else UTC,
         progress=progress,
     )
+
+
+def origin_of(sync: ObjectSync) -> str:
+    """What marks a sync's writes in an app's change log, unlike any other's."""
+    return salted_hmac("crosslink.origin", str(sync.pk)).hexdigest()[:16]
 
 
 def now() -> datetime:

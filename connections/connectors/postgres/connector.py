@@ -12,11 +12,13 @@ from connections.catalogue import Code
 from connections.connectors.base import (
     ConnectorError,
     Context,
+    FeedLost,
     SchemaError,
     ScopeError,
 )
 from connections.connectors.postgres import times
 from connections.connectors.postgres.catalogue import CATALOGUE, table_of
+from connections.connectors.postgres.change_log import ChangeLog
 from connections.connectors.postgres.database import Database
 from connections.connectors.postgres.deleting import Deleter
 from connections.connectors.postgres.fields import keyless, schema_of
@@ -34,6 +36,7 @@ from connections.connectors.postgres.writing import Writer
 from connections.records import (
     Capabilities,
     Draft,
+    Fed,
     Fetched,
     ObjectType,
     Outcome,
@@ -59,7 +62,7 @@ class PostgresConnector:
     """
 
     kind = "postgres"
-    capabilities = Capabilities(
+    capabilities: Capabilities = Capabilities(
         page_size=PAGE_SIZE,
         write_batch=WRITE_BATCH,
         fetch_batch=FETCH_BATCH,
@@ -81,6 +84,12 @@ class PostgresConnector:
         chosen = settings.get("tables")
         self._chosen = [str(name) for name in chosen] if chosen else None
         self._db = Database(credentials.get("dsn"), context)
+        self._origin = context.origin
+        self._log: ChangeLog | None = None
+        if name := str(settings.get("change_log") or ""):
+            self._log = ChangeLog(self._db, self._schema, name)
+            self._db.marks = bool(context.origin)
+            self.capabilities = replace(self.capabilities, feeds=True)
         self._tables: dict[str, Table] = {}
         self._complete: set[str] = set()  # tables whose targets are known too
         self._lock = Lock()
@@ -122,7 +131,11 @@ class PostgresConnector:
 
     def _offer(self, tables: dict[str, Table]) -> Schema:
         offered = set(tables if self._chosen is None else self._chosen)
-        return schema_of(tables, offered & set(tables))
+        if self._log is None:
+            return schema_of(tables, offered & set(tables))
+        if self._log.names.schema == self._schema:
+            offered.discard(self._log.names.table)
+        return self._log.marked(schema_of(tables, offered & set(tables)), tables)
 
     def _catalogue(self, tables: list[str] | None) -> dict[str, Table]:
         rows = self._db.read(CATALOGUE, {"schema": self._schema, "tables": tables})
@@ -206,6 +219,33 @@ class PostgresConnector:
         plain = replace(want, changed_field="")
         for page in self._reader(obj, plain).pages(None, where):
             yield replace(page, cursor=None)
+
+    # The change log --------------------------------------------------------------------
+
+    def feed_place(self, obj: ObjectType) -> str:
+        """Where the change log stands now. Raises: FeedLost."""
+        table, _ = self._table(obj)
+        return self._need_log().place(table)
+
+    def fed(self, obj: ObjectType, place: str, *, own: bool) -> Iterator[Fed]:
+        """Read from the change log whose rows changed since `place`. Raises: FeedLost."""
+        table, _ = self._table(obj)
+        yield from self._need_log().read(table, place, "" if own else self._origin)
+
+    def feed_setup(self, names: Sequence[str], *, remove: bool = False) -> str:
+        """The SQL that makes the database log tables, or stop.
+
+        Raises: SchemaError for a table there is not, or without a key.
+        """
+        log, tables = self._need_log(), self._catalogue(list(names))
+        return log.setup(tables, names, remove=remove)
+
+    def _need_log(self) -> ChangeLog:
+        if self._log is None:
+            raise FeedLost("The app's setting change_log names no table.")
+        return self._log
+
+    # By id and by value ----------------------------------------------------------------
 
     def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
         """Read rows by id; absent ones are gone, unless row-level security applies."""

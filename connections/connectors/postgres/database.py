@@ -39,6 +39,7 @@ from connections.connectors.postgres.errors import (
 CONNECT_TIMEOUT_S = 5
 LOCK_TIMEOUT_MS = 5000
 IDLE_TRANSACTION_MS = 60_000
+ORIGIN = "sync.origin"  # the setting by which a session marks what it writes
 TRIES = 3  # of a statement that another transaction, or a restart, was in the way of
 PAUSE_S = 0.2  # before the second try; doubled, and jittered
 KEPT = 4  # idle sessions
@@ -116,6 +117,7 @@ class Database:
     def __init__(self, dsn: object, context: Context) -> None:
         self._dsn = dsn
         self._context = context
+        self.marks = False  # whether sessions say who writes, for a change log
         self._idle: list[psycopg.Connection[Row]] = []
         self._lock = Lock()
 
@@ -229,7 +231,7 @@ class Database:
 
     def _connect(self) -> psycopg.Connection[Row]:
         parts = self.parts
-        own = {
+        own: dict[str, str | int] = {
             "statement_timeout": int(self._context.timeout_s * 1000),
             "lock_timeout": LOCK_TIMEOUT_MS,
             "idle_in_transaction_session_timeout": IDLE_TRANSACTION_MS,
@@ -238,6 +240,8 @@ class Database:
             "intervalstyle": "postgres",
             "search_path": "",
         }
+        if self.marks:
+            own[ORIGIN] = self._context.origin
         options = " ".join(f"-c {name}={value}" for name, value in own.items())
         settings: dict[str, Any] = {
             "connect_timeout": str(CONNECT_TIMEOUT_S),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from psycopg import sql
 
 from connections.connectors.base import SchemaError, ScopeError
-from connections.connectors.postgres.database import Database
+from connections.connectors.postgres.database import Database, Params, Row
 from connections.records import Report
 
 OLDEST = 130_000  # server_version_num; xid8 and what else is asked for came with 13
@@ -23,6 +25,25 @@ SELECT current_user, current_database(), current_setting('server_version'),
    AND (%(tables)s::text[] IS NULL OR c.relname = ANY(%(tables)s))
    AND row_security_active(c.oid) ORDER BY 1)
 """)
+
+
+CLUSTER = sql.SQL(
+    "((SELECT system_identifier FROM pg_control_system()) || '/' "
+    "|| (SELECT timeline_id FROM pg_control_checkpoint()))"
+)
+
+
+def control(
+    server: Database, build: Callable[[sql.SQL], sql.Composed], params: Params
+) -> list[Row]:
+    """The rows of a statement that asks which cluster this is, where the role may ask.
+
+    Args: build, makes the statement with the expression for the cluster.
+    """
+    try:
+        return server.read(build(CLUSTER), params)
+    except (ScopeError, SchemaError):
+        return server.read(build(sql.SQL("''")), params)
 
 
 def report(server: Database, schema: str, chosen: list[str] | None) -> Report:
