@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 
-LATER = ("explain", "undo")  # promised, and not in this version
+LATER = ("explain",)  # promised, and not in this version
 
 
 def main() -> None:

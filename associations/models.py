@@ -103,13 +103,15 @@ class LinkState(models.TextChoices):
     IN_SYNC = "in_sync", "In sync"
     PENDING = "pending", "Pending"
     FAILING = "failing", "Failing"
+    APART = "apart", "On one side only, by an undo"
 
 
 class AssociationLink(models.Model):
     """One link of a mapping: the baseline of a link that both sides have, or a pending one.
 
     `other` is the far record link; for a pending link whose far record was never read it
-    is null and `other_remote_id` holds its id on `side`.
+    is null and `other_remote_id` holds its id on `side`. An undo leaves a link apart: it
+    stands on `side` alone, and travels nowhere until somebody changes it.
     """
 
     mapping = models.ForeignKey(

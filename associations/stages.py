@@ -11,6 +11,8 @@ from django.db.models import Count, Q, QuerySet
 from associations.models import AssociationLink, AssociationMapping, LinkState
 from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import NOTE, Edges, LinkPlanner
+from associations.run.restoring import Standing
+from associations.run.undoing import LinkUndoer, note_answers, took_effect
 from associations.run.writing import COUNTED, KINDS, LinkWriter
 from connections.catalogue import Code
 from connections.records import Side
@@ -21,7 +23,7 @@ from syncs.run.idset import IdSet, pages
 from syncs.run.planning import show
 from syncs.run.pull import reread
 from syncs.run.session import Session
-from syncs.run.stage import Chunk, Inline
+from syncs.run.stage import Chunk, Inline, Undoing
 from syncs.run.store import save_links
 from syncs.run.unknown import unfinished
 from syncs.run.writes import close, save_changes
@@ -123,9 +125,14 @@ class AssociationStage:
     def created(self, session: Session, creates: Sequence[Change]) -> None:
         self.writer.created(creates)
 
+    def undo(self, undoing: Undoing) -> None:
+        LinkUndoer(undoing, self.pairs).plan()
+
     def apply(self, session: Session) -> None:
         """Write the links, read back what was written, and settle what that shows."""
         self._writer_apply()
+        if session.run.undo_of_id is not None:
+            return  # what was taken back was read back, and nothing else is written
         for _ in range(SETTLING_PASSES):
             links, self.writer.touched = self.writer.touched, IdSet()
             for some in self._resolvable(session):
@@ -145,6 +152,7 @@ class AssociationStage:
             links = list(RecordLink.objects.filter(pk__in=some).order_by("pk"))
             chunk = Chunk(session, links, set())
             self.read(chunk)
+            note_answers(session, some, self._edges)
             self.plan(chunk)
             with transaction.atomic():
                 Change.objects.bulk_create(chunk.changes, batch_size=300)
@@ -176,18 +184,44 @@ class AssociationStage:
     def resolve(self, session: Session) -> None:
         """Links sent without an answer are read again; pending ones may have a far end."""
         left = [c for c in unfinished(session, ChangeOutcome.SENT) if c.kind in KINDS]
-        for change in left:
-            close(
-                change,
-                ChangeOutcome.SKIPPED,
-                "",
-                "Unknown; read again by the next run.",
-            )
-        save_changes(left)
         self._reread_app(session, left)
+        self._resolve_undone(session, [c for c in left if c.undoes])
+        for change in left:
+            if not change.undoes:
+                close(
+                    change,
+                    ChangeOutcome.SKIPPED,
+                    "",
+                    "Unknown; read again by the next run.",
+                )
+        save_changes([c for c in left if not c.undoes])
         asked = [c.link_id for c in left if c.link_id]
         for due in (asked, *self._resolvable(session), *self._now_known(session)):
             RecordLink.objects.filter(pk__in=due).update(dirty=True)
+
+    def _resolve_undone(self, session: Session, left: Sequence[Change]) -> None:
+        """Whether or not it took effect: what stands on one side alone stands apart."""
+        links = RecordLink.objects.in_bulk([c.link_id for c in left if c.link_id])
+        known: list[Change] = []
+        for change in left:
+            change.link = links.get(change.link_id or 0)
+            if change.link is not None and change.mapping_key in self.writer.pairs:
+                known.append(change)
+            else:
+                close(change, ChangeOutcome.SKIPPED, "", "It is not known any more.")
+        standing = Standing(session, self.writer.pairs, known).read()
+        for change in known:
+            held = standing.of(change)
+            if held is None and change.side == Side.HUBSPOT:
+                continue  # still not known
+            assert change.link is not None
+            if took_effect(change, held or {}, change.link):
+                close(change, ChangeOutcome.APPLIED)
+            else:
+                close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
+        with transaction.atomic():
+            standing.keep()
+            save_changes(left)
 
     def _reread_app(self, session: Session, left: Sequence[Change]) -> None:
         """Not every app moves a record's change time with its references."""
@@ -278,7 +312,7 @@ class AssociationStage:
             "associations": {
                 "in_sync": states.get(LinkState.IN_SYNC, 0),
                 "pending": states.get(LinkState.PENDING, 0),
-                "skipped": 0,
+                "skipped": states.get(LinkState.APART, 0),
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }

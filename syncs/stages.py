@@ -13,7 +13,8 @@ from syncs.run.archiving import Archiver
 from syncs.run.planning import RecordPlanner, show
 from syncs.run.review import drop_orphans, fields_waiting
 from syncs.run.session import Session
-from syncs.run.stage import Chunk, Inline
+from syncs.run.stage import Chunk, Inline, Undoing
+from syncs.run.undoing import undo_records
 from syncs.run.unknown import resolve_records
 from syncs.run.writes import RecordWriter
 
@@ -56,6 +57,9 @@ class RecordStage:
         archiver.restore()
         RecordWriter(session).apply()
         archiver.archive()
+
+    def undo(self, undoing: Undoing) -> None:
+        undo_records(undoing)
 
     def resolve(self, session: Session) -> None:
         resolve_records(session)

@@ -59,7 +59,8 @@ class Far:
 @dataclass(frozen=True, slots=True)
 class State:
     """One mapping's field: `app`, the far records it holds in order (None: unknown);
-    `base`, the edges both sides had with the types they carried (None: first sync).
+    `base`, the edges both sides had with the types they carried (None: first sync);
+    `apart`, edges that an undo left on one side, which no one has changed since.
 
     An edge of the baseline without any type is one that a side lost while its end was
     gone: once that is back, the edge counts as new wherever it still is.
@@ -67,6 +68,7 @@ class State:
 
     app: tuple[int, ...] | None
     base: Mapping[int, Types] | None
+    apart: Mapping[int, Side] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +127,14 @@ class Failing:
 class Result:
     """What is to be done. `app` holds the complete list to write by mapping; `base` the
     edges that stand as the baseline whatever is written (a mapping that is not in it
-    could not be judged: its baseline stays as it is)."""
+    could not be judged: its baseline stays as it is); `apart` those that still stand
+    apart."""
 
     changes: list[EdgeChange] = field(default_factory=list)
     hubspot: list[PairWrite] = field(default_factory=list)
     app: dict[str, tuple[int, ...]] = field(default_factory=dict)
     base: dict[str, dict[int, Types]] = field(default_factory=dict)
+    apart: dict[str, frozenset[int]] = field(default_factory=dict)
     pending: list[Pending] = field(default_factory=list)
     failing: list[Failing] = field(default_factory=list)
 
@@ -160,6 +164,7 @@ def merge(
         state = states[rule.key]
         if state.app is not None:
             field_ = _Field(rule, state, state.app, hubspot, fars, pairs, result)
+            result.apart[rule.key] = field_.apart
             if rule.many:
                 field_.merge_many()
             else:
@@ -221,19 +226,26 @@ class _Field:
         self.rule, self.app, self.hubspot = rule, app, hubspot
         self.fars, self.pairs, self.result = fars, pairs, result
         self.first = state.base is None
-        self.base: Mapping[int, Types] = {
-            k: t for k, t in (state.base or {}).items() if t or self._frozen(k)
-        }
         self.shown = {
             k: t for k, t in hubspot.items() if rule.kind == "default" or rule.type in t
         }
-        self.held = {k: t for k, t in self.shown.items() if not self._invisible(k)}
+        self.apart = frozenset(k for k, s in state.apart.items() if self._apart(k, s))
+        self.base: Mapping[int, Types] = {
+            k: t
+            for k, t in (state.base or {}).items()
+            if (t or self._frozen(k)) and k not in self.apart
+        }
+        self.held = {
+            k: t
+            for k, t in self.shown.items()
+            if not self._invisible(k) and k not in self.apart
+        }
 
     # A field that holds one -------------------------------------------------------------
 
     def merge_one(self) -> None:
         """Three-way on the one far record that the field holds."""
-        app = self.app[0] if self.app else None
+        app = next((k for k in self.app[:1] if k not in self.apart), None)
         base = self._base_of(app)
         frozen = base is not None and self._frozen(base)
         hubspot = self._choose(app, base)
@@ -366,7 +378,7 @@ class _Field:
         kind: Kind
         if far is None:
             kind, text = "unlink", "HubSpot's link was removed."
-        elif app is None:
+        elif not self.app:
             kind, text = "link", "HubSpot has the link and the app's field is empty."
         else:
             kind, text = "relabel", "HubSpot's link is to another record."
@@ -382,7 +394,8 @@ class _Field:
             if base is not None:
                 self._unlink(base, "The app's field was cleared.", why)
             return
-        moves = self.rule.type in ONE_PRIMARY and hubspot is not None
+        led = hubspot is not None or any(k in self.shown for k in self.apart)
+        moves = self.rule.type in ONE_PRIMARY and led
         ended = base if base is not None and base != far else None
         # HubSpot demotes a former primary by itself; its plain link stays.
         stays = moves and ended is not None and not self._takes_pair(ended)
@@ -409,7 +422,11 @@ class _Field:
         wanted = list(self.app)
         for far in dict.fromkeys((*self.app, *self.held, *self.base)):
             in_app, in_hubspot = far in self.app, far in self.held
-            if self._invisible(far) or self._paused(far, in_app, in_hubspot):
+            if (
+                self._invisible(far)
+                or far in self.apart
+                or self._paused(far, in_app, in_hubspot)
+            ):
                 if far in self.base:
                     kept[far] = self._frozen_types(far)
             elif in_app and in_hubspot:
@@ -444,6 +461,12 @@ class _Field:
             self._change(Side.APP, "link", far, "HubSpot has the link.", why, None)
 
     # Common -----------------------------------------------------------------------------
+
+    def _apart(self, far: int, side: Side) -> bool:
+        """Whether an edge that an undo left on one side is still there and only there;
+        one whose end is gone or not paired cannot be judged and stays as it is."""
+        on = {Side.APP: far in self.app, Side.HUBSPOT: far in self.shown}
+        return self._frozen(far) or (on[side] and not on[side.other])
 
     def _invisible(self, far: int) -> bool:
         return self.fars[far].status == "invisible"

@@ -12,7 +12,7 @@ from django.db.models import Q
 from associations.engine.links import EdgeChange, Far, PairWrite, Result, State, merge
 from associations.models import AssociationLink, LinkState
 from associations.run.mappings import Mapped, Pair
-from associations.run.writing import stored_ids, types_json, types_of
+from associations.run.stored import stored_ids, types_json, types_of
 from connections import schemas
 from connections.catalogue import Code
 from connections.records import (
@@ -86,6 +86,9 @@ class Stored:
 
     base: dict[tuple[str, int], dict[int, Types]] = field(default_factory=dict)
     rows: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    apart: dict[tuple[str, int], dict[int, AssociationLink]] = field(
+        default_factory=dict
+    )
     open: dict[tuple[str, int], list[AssociationLink]] = field(default_factory=dict)
 
 
@@ -123,6 +126,8 @@ class LinkPlanner:
             if row.state == LinkState.IN_SYNC and row.other_id is not None:
                 stored.base.setdefault(at, {})[row.other_id] = types_of(row.types)
                 stored.rows[(*at, row.other_id)] = row.pk
+            elif row.state == LinkState.APART and row.other_id is not None:
+                stored.apart.setdefault(at, {})[row.other_id] = row
             else:
                 stored.open.setdefault(at, []).append(row)
         return stored
@@ -135,7 +140,8 @@ class LinkPlanner:
             for m in self.pair.mappings
             for i in stored_ids(link, m.field.name)
         }
-        keys = {k for ends in self.stored.base.values() for k in ends}
+        known = (self.stored.base, self.stored.apart)
+        keys = {k for kept in known for ends in kept.values() for k in ends}
         fars = Fars()
         for name, values in (("hubspot_id", hubspot), ("app_id", app), ("pk", keys)):
             for some in _some(sorted(values, key=str)):
@@ -191,7 +197,7 @@ class LinkPlanner:
         states = {m.key: self._state(link, m) for m in self.pair.mappings}
         keys = set(hubspot or {})
         for state in states.values():
-            keys |= set(state.app or ()) | set(state.base or {})
+            keys |= set(state.app or ()) | set(state.base or {}) | set(state.apart)
         fars = {key: self.fars.far(key) for key in keys}
         return merge(self.pair.rules, states, hubspot, fars, plain=self.pair.plain)
 
@@ -205,8 +211,10 @@ class LinkPlanner:
         else:
             app = tuple(self.fars.key(Side.APP, i) for i in stored["ids"])
         known = mapped.row.pk in link.stage_state.get(NOTE, ())
-        base = self.stored.base.get((mapped.key, link.pk), {})
-        return State(app=app, base=base if known else None)
+        at = (mapped.key, link.pk)
+        base = self.stored.base.get(at, {})
+        apart = {k: Side(r.side) for k, r in self.stored.apart.get(at, {}).items()}
+        return State(app=app, base=base if known else None, apart=apart)
 
     # What vanished because its end vanished ---------------------------------------------
 
@@ -424,6 +432,9 @@ class LinkPlanner:
                 self.base_new.append(_row(mapped, link, key, types))
         for key in held.keys() - wanted.keys() - changing:
             self.base_old.append(self.stored.rows[mapped.key, link.pk, key])
+        for key, row in self.stored.apart.get((mapped.key, link.pk), {}).items():
+            if key not in result.apart.get(mapped.key, ()):
+                self.base_old.append(row.pk)
         noted = link.stage_state.get(NOTE, [])
         if mapped.row.pk not in noted and not self.session.run.dry_run:
             link.stage_state = {**link.stage_state, NOTE: [*noted, mapped.row.pk]}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from django.db import transaction
 
 from associations.models import AssociationLink, LinkState
 from associations.run.insisting import Insister, Types
 from associations.run.mappings import Mapped, Pair
+from associations.run.restoring import HEAVY, RESTORE, Restorer, Standing
+from associations.run.stored import far_ids, stored_ids, types_json, types_of
 from connections.catalogue import Code
 from connections.records import (
-    AssociationType,
     Edge,
     InlineEdge,
     Outcome,
@@ -37,24 +37,7 @@ COUNTED = {
     ChangeKind.UNLINK: "removed",
     ChangeKind.RELABEL: "changed",
 }
-# Columns of a record link that its ids can be had without.
-HEAVY = ("hubspot_values", "app_values", "app_references", "baseline", "stage_state")
 HUBSPOT_BATCH = 2000  # pairs one call to HubSpot may write
-
-
-def types_json(types: Iterable[AssociationType]) -> list[list[Any]]:
-    """Association types as a change stores them."""
-    return sorted([t.category, t.type_id] for t in types)
-
-
-def types_of(stored: Iterable[Sequence[Any]]) -> frozenset[AssociationType]:
-    """What `types_json` stored."""
-    return frozenset(AssociationType(str(c), int(i)) for c, i in stored)
-
-
-def stored_ids(link: RecordLink, field: str) -> list[str]:
-    """The reference ids of a field as last read from the app."""
-    return list((link.app_references.get(field) or {}).get("ids", ()))
 
 
 class LinkWriter:
@@ -66,9 +49,11 @@ class LinkWriter:
         self.touched = IdSet()  # record links whose links were written
 
     def apply(self) -> None:
-        for kind in (ChangeKind.UNLINK, ChangeKind.RELABEL, ChangeKind.LINK):
+        one_by_one = (ChangeKind.UNLINK, ChangeKind.RELABEL, ChangeKind.LINK)
+        undo = self.session.run.undo_of_id is not None
+        for kinds in [KINDS] if undo else [(kind,) for kind in one_by_one]:
             for batch in planned(
-                self.session, HUBSPOT_BATCH, kind=kind, side=Side.HUBSPOT
+                self.session, HUBSPOT_BATCH, kind__in=kinds, side=Side.HUBSPOT
             ):
                 self._to_hubspot(batch)
         size = self.session.app.capabilities.write_batch
@@ -151,8 +136,9 @@ class LinkWriter:
         for change in done:
             if change.side == Side.APP:
                 link = links[change.link_id or 0]
-                _set_ids(link, change.after["field"], self._far_ids(change))
+                _set_ids(link, change.after["field"], far_ids(change))
         self._keep(done)
+        self._count(done)
         update_rows(list(links.values()), ["app_references"])
         save_changes(done)
 
@@ -166,7 +152,16 @@ class LinkWriter:
             op = str(change.after["op"])
             grouped.setdefault((change.after["to_object"], op), []).append(change)
         for (to_object, op), changes in grouped.items():
-            self._send(to_object, op, changes)
+            if op == RESTORE:
+                self._restore(changes)
+            else:
+                self._send(to_object, op, changes)
+
+    def _restore(self, changes: list[Change]) -> None:
+        """Take links back: several mappings may share a pair of objects, not its plan."""
+        self._intend(changes)
+        pair = self.pairs[changes[0].mapping_key]
+        self._settle(Restorer(self.session, pair, changes).write())
 
     def _send(self, to_object: str, op: str, changes: list[Change]) -> None:
         """One write a pair, even where several mappings change it."""
@@ -249,7 +244,7 @@ class LinkWriter:
         rows: dict[int, list[Change]] = {}
         for change in batch:
             fields = patches.setdefault(change.link_id or 0, {})
-            fields[change.after["field"]] = Reference(tuple(self._far_ids(change)))
+            fields[change.after["field"]] = Reference(tuple(far_ids(change)))
             rows.setdefault(change.link_id or 0, []).append(change)
         if not patches:
             return
@@ -276,17 +271,10 @@ class LinkWriter:
         links = RecordLink.objects.in_bulk([c.link_id for c, _ in done if c.link_id])
         for change, outcome in done:
             link = links[change.link_id or 0]
-            _set_ids(link, change.after["field"], self._far_ids(change))
+            _set_ids(link, change.after["field"], far_ids(change))
             if outcome.record is not None and outcome.record.modified_at:
                 link.app_modified_at = outcome.record.modified_at
         return list(links.values())
-
-    def _far_ids(self, change: Change) -> list[str]:
-        """The complete list to write: far records of the plan, and members unknown to us."""
-        keys = [k for k in change.after.get("far", []) if isinstance(k, int)]
-        found = RecordLink.objects.in_bulk(keys)
-        ids = [found[k].app_id for k in keys if k in found]
-        return [i for i in ids if i is not None] + list(change.after.get("unknown", []))
 
     def _moved_refs(self, batch: list[Change]) -> list[Change]:
         """The changes whose app record's reference is not what it was when planned."""
@@ -396,33 +384,50 @@ class LinkWriter:
         """Keep outcomes, links and what the app holds together: a kill between them
         would make the next run take a written link for one that the app took off."""
         done: list[Change] = []
+        undone: list[Change] = []
         refused: list[Change] = []
         for change, outcome in answered:
             change.correlation_id = outcome.correlation_id
             if outcome.ok:
                 close(change, ChangeOutcome.APPLIED)
-                done.append(change)
+                (undone if change.undoes else done).append(change)
+            elif change.undoes:
+                self._not_undone(change, outcome)
             else:
                 code = Code.TIMED_OUT if outcome.uncertain else outcome.code
                 close(change, ChangeOutcome.FAILED, code, outcome.message)
                 refused.append(change)
+        standing = Standing(self.session, self.pairs, undone).read()
         with transaction.atomic():
             self.session.lease.check()  # else another run looks at what was sent
             save_changes([c for c, _ in answered])
             self._keep(done)
+            standing.keep(held)
+            self._count([*done, *undone])
             self.keep_failing(refused)
             update_rows(held, ["app_references", "app_modified_at"])
             self._dirty([c for c in refused if c.error_code == Code.TIMED_OUT])
-        self.touched.update(c.link_id for c in done)
+        self.touched.update(c.link_id for c in (*done, *undone))
         self.session.advance(
             "writing links", self.session.run.progress_done + len(answered)
         )
 
-    def _keep(self, done: Sequence[Change]) -> None:
-        """Both sides have the links written and lack the links removed."""
+    def _not_undone(self, change: Change, outcome: Outcome) -> None:
+        """The link stands as it stood; one without an answer is read back later."""
+        code = Code.TIMED_OUT if outcome.uncertain else outcome.code
+        if outcome.uncertain:
+            change.error_code, change.error_text = code, outcome.message
+        else:
+            close(change, ChangeOutcome.FAILED, code, outcome.message)
+        self.session.tally.error(code, f"{change.record}: {outcome.message}")
+
+    def _count(self, done: Sequence[Change]) -> None:
         for change in done:
             name = COUNTED[ChangeKind(change.kind)]
             self.session.tally.add_link(name, change.side)
+
+    def _keep(self, done: Sequence[Change]) -> None:
+        """Both sides have the links written and lack the links removed."""
         rows = [
             AssociationLink(
                 mapping_id=int(c.mapping_key),

@@ -120,15 +120,12 @@ class RecordLink(models.Model):
     @property
     def lost(self) -> bool:
         """Whether one side is gone, or said to be."""
-        return any(
-            at is not None
-            for at in (
-                self.hubspot_gone_at,
-                self.app_gone_at,
-                self.hubspot_vanished_at,
-                self.app_vanished_at,
-            )
-        )
+        return any(self.lost_on(side) for side in Side)
+
+    def lost_on(self, side: Side) -> bool:
+        """Whether a side's record is gone, or said to be."""
+        at = (getattr(self, f"{side}_gone_at"), getattr(self, f"{side}_vanished_at"))
+        return at != (None, None)
 
     def gone_on(self, side: Side) -> datetime | None:
         return self.hubspot_gone_at if side is Side.HUBSPOT else self.app_gone_at

@@ -141,6 +141,11 @@ class SyncRun(models.Model):
         return self.approved or self.plan_id is not None or self.undo_of_id is not None
 
     @property
+    def plans_undo(self) -> bool:
+        """Whether it plans, and then writes, what takes another run back."""
+        return self.undo_of_id is not None and self.plan_id is None
+
+    @property
     def duration_s(self) -> float:
         if self.started_at is None or self.finished_at is None:
             return 0.0
@@ -203,6 +208,14 @@ class Change(models.Model):
     error_code = models.CharField(max_length=40, blank=True)
     error_text = models.TextField(blank=True)
     correlation_id = models.CharField(max_length=100, blank=True)
+    answered: models.JSONField[JsonDict, JsonDict] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="what the system made of it, where that is not `after`",
+    )
+    undoes: models.JSONField[list[int], list[int]] = models.JSONField(
+        default=list, blank=True, help_text="the changes that this one takes back"
+    )
     undoable = models.BooleanField(default=True)
     undo_text = models.CharField(max_length=200, blank=True)
     trace = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)

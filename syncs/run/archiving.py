@@ -23,6 +23,7 @@ from syncs.run.session import Session, now
 from syncs.run.store import save_links
 from syncs.run.tombstones import (
     DROPPED,
+    UNDONE,
     bury,
     is_archived,
     keep,
@@ -131,9 +132,11 @@ class Archiver:
             return _drifted("The record is another, or was untied from its pair.")
         if link.gone_on(side) is not None:
             return Refusal(ChangeOutcome.SKIPPED, "", "It is gone already.")
-        if link.gone_on(side.other) is None or link.id_on(side.other) is None:
+        # A person who takes a create back asks for no deletion on the other side.
+        undo, there = bool(change.undoes), side.other
+        if not undo and (link.gone_on(there) is None or link.id_on(there) is None):
             return _drifted("The deleted record is back.")
-        if change.link_id in self._unsure:
+        if not undo and change.link_id in self._unsure:
             return Refusal(
                 ChangeOutcome.SKIPPED,
                 Code.UNAVAILABLE,
@@ -156,13 +159,18 @@ class Archiver:
         before = next((change.before.get(name) for name in change.after), None)
         if change.after:
             self.writer.answered(side, link, change.after, outcome.record)
-        note_ours(link, side, {"how": how, "before": before})
+        more = {"undo": True} if change.undoes else {}
+        note_ours(link, side, {"how": how, "before": before, **more})
         bury(link, side)
         link.dirty, link.state = False, RecordState.GONE
         link.attempts, link.retry_at = 0, None
         link.error_code = Code.RECORD_GONE
         word = "deleted" if how == DELETE else "archived"
-        link.error_text = f"{change.reason} Its counterpart was {word} for that."
+        link.error_text = (
+            f"{change.reason} Its record in {side} was {word}."
+            if change.undoes
+            else f"{change.reason} Its counterpart was {word} for that."
+        )
         close(change, ChangeOutcome.APPLIED)
 
     # What takes one back ----------------------------------------------------------------
@@ -190,6 +198,8 @@ class Archiver:
                     self.writer.answered(side, link, change.after, outcome.record)
                     setattr(link, f"{side}_gone_at", None)
                     note_ours(link, side, None)
+                    if change.undoes and link.gone_on(side.other) is not None:
+                        keep(link, UNDONE)
                     link.dirty = self.session.again = True
                     back.append(link.pk)
                     close(change, ChangeOutcome.APPLIED)
@@ -213,7 +223,7 @@ class Archiver:
     def _not_back(self, side: Side, change: Change, link: RecordLink) -> Refusal | None:
         if change.reserved_id != link.id_on(side) or ours(link, side) is None:
             return _drifted("The record is another, or was untied from its pair.")
-        if link.gone_on(side.other) is not None:
+        if link.gone_on(side.other) is not None and not change.undoes:
             return _drifted("The other record is gone again.")
         if not is_archived(self.session.sync, side, link.values_on(side)):
             return _drifted("It is out of the archive already.")
@@ -271,6 +281,9 @@ class Archiver:
 
     def _refused(self, change: Change, link: RecordLink, outcome: Outcome) -> None:
         close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
+        if change.undoes:  # the record stays as it was
+            self.session.tally.error(outcome.code, outcome.message)
+            return
         link.state, link.dirty = RecordState.FAILING, False
         link.error_code, link.error_text = outcome.code, outcome.message
         link.error_field = outcome.field

@@ -34,6 +34,7 @@ from syncs.run.session import (
     open_session,
 )
 from syncs.run.stage import make_stages
+from syncs.run.undoing import plan_undo
 from syncs.run.unknown import drop_planned, give_up_planned
 
 logger = logging.getLogger(__name__)
@@ -197,7 +198,7 @@ def _pin(session: Session) -> None:
     run, sync = session.run, session.sync
     if run.revision == sync.revision:
         return
-    if run.as_planned:
+    if run.as_planned and not run.plans_undo:
         raise SchemaError(
             "The set-up changed since this was planned.",
             code=Code.CHANGED_SINCE_PLAN,
@@ -278,7 +279,9 @@ def _absorbed(session: Session, links: dict[int, int]) -> None:
 def _write(session: Session) -> None:
     planned = Change.objects.filter(run=session.run, outcome=ChangeOutcome.PLANNED)
     session.advance("writing", 0, planned.count())
-    for stage in session.stages:
+    # What was built up is taken down in the opposite order: links before records.
+    undo = session.run.undo_of_id is not None
+    for stage in reversed(session.stages) if undo else session.stages:
         stage.apply(session)
 
 
@@ -298,8 +301,15 @@ def _apply_plan(session: Session) -> None:
     if run.place.get("phase") != "write":
         if _must_look(run):
             _look(session)
-        if not run.approved and run.plan_id is not None:
+        if run.plans_undo:
+            with _timed(session, "plan"):
+                plan_undo(session)
+        elif not run.approved and run.plan_id is not None:
             _take_over(session)
+        if run.dry_run:
+            for stage in session.stages:
+                stage.work(session)
+            return
         run.place = {"phase": "write"}
     with _timed(session, "write"):
         _write(session)

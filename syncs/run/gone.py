@@ -163,7 +163,10 @@ class GonePlanner:
     def _one_side(self, link: RecordLink, side: Side) -> None:
         """`side` is gone, the other lives."""
         lost, there = self._lost(link, side), side.other
-        if ours(link, side) is not None:
+        mine = ours(link, side)
+        if mine is not None and mine.get("undo"):
+            self._leave(link, f"{lost}: an undo archived it, and it stays so.")
+        elif mine is not None:
             self._returned(link, side)
         elif ours(link, there) is not None:
             self._leave(

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from connections.records import InlineEdge, Reference
+from connections.records import InlineEdge, Reference, Side
 from syncs.models import Change, RecordLink
-from syncs.models.choices import RecordState
-from syncs.run.session import Session
+from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.session import Session, now
+
+MOVED = "changed since"  # why an undo leaves something, in a word or two
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,73 @@ class Note:
     code: str = ""
     text: str = ""
     field: str = ""
+
+
+def why_final(session: Session, side: Side) -> str:
+    """Why a create could not be taken back, said before it is made; "" where it can."""
+    able = session.connector(side).capabilities
+    if side in session.sync.archive or able.archives:
+        return ""
+    return able.undo_create or "Its records cannot be archived."
+
+
+@dataclass
+class Undoing:
+    """Some records on their way through the stages, to have a run's writes taken back.
+
+    `done` is what the run wrote of each record link, newest first; `changes` what the
+    stages plan and what they leave, unsaved; `archives` the planned archive of a record
+    that the run created, by link.
+    """
+
+    session: Session
+    links: dict[int, RecordLink]
+    done: dict[int, list[Change]]
+    changes: list[Change] = field(default_factory=list)
+    archives: dict[int, Change] = field(default_factory=dict)
+
+    def plan(
+        self, link: RecordLink | None, undoes: Sequence[Change], **values: Any
+    ) -> Change:
+        """Add what takes back some changes of one record."""
+        session, first = self.session, undoes[0]
+        whole = session.run.parent.undo_of_id if session.run.parent else None
+        how = {
+            "side": first.side,
+            "record": first.record,
+            "other_record": first.other_record,
+            "association_type": first.association_type,
+            "mapping_key": first.mapping_key,
+            "reason": f"Takes back what run {whole or first.run_id} wrote.",
+            "rule": "undo",
+            "undoes": sorted(change.pk for change in undoes),
+        }
+        change = Change(run=session.run, sync=session.sync, link=link, **(how | values))
+        self.changes.append(change)
+        return change
+
+    def leave(
+        self,
+        link: RecordLink | None,
+        undoes: Sequence[Change],
+        why: str,
+        text: str,
+        code: str = "",
+        **values: Any,
+    ) -> None:
+        """Note what is not taken back: `why` in a word or two, `text` in a sentence."""
+        values = {"kind": undoes[0].kind, "other_link": undoes[0].other_link} | values
+        change = self.plan(link, undoes, **values)
+        change.rule, change.outcome = why, ChangeOutcome.SKIPPED
+        change.error_code, change.error_text = code, text
+        change.reason, change.done_at = "", now()
+
+    def keep_record(self, link: RecordLink, text: str, code: str) -> None:
+        """Take back the planned archive of a created record: something of it moved."""
+        change = self.archives.pop(link.pk)
+        change.kind, change.rule = ChangeKind.CREATE, MOVED
+        change.outcome, change.done_at = ChangeOutcome.SKIPPED, now()
+        change.error_code, change.error_text, change.reason = code, text, ""
 
 
 @dataclass
@@ -53,6 +122,9 @@ class Chunk:
         """Add a planned change for a link."""
         session = self.session
         change = Change(run=session.run, sync=session.sync, link=link, **values)
+        if change.kind == ChangeKind.CREATE:
+            change.undo_text = why_final(session, Side(change.side))
+            change.undoable = not change.undo_text
         self.changes.append(change)
         return change
 
@@ -104,6 +176,9 @@ class Stage(Protocol):
 
     def apply(self, session: Session) -> None:
         """Write this stage's planned changes of the session's run."""
+
+    def undo(self, undoing: Undoing) -> None:
+        """Add what takes back this stage's changes of a run, and what is left."""
 
     def resolve(self, session: Session) -> None:
         """Settle what an earlier run sent and never heard of again."""

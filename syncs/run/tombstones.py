@@ -23,6 +23,7 @@ DROPPED = "a person decided so"
 MERGED = "the HubSpot record was merged with another since"
 FOUND = "it was archived before the two were paired"
 BOTH = "both were gone at a time"
+UNDONE = "its archiving was undone"
 
 
 def is_archived(sync: ObjectSync, side: Side, values: Mapping[str, Any]) -> bool | None:

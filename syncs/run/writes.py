@@ -30,6 +30,7 @@ from syncs.run.review import written
 from syncs.run.session import ALONE, PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Stage
 from syncs.run.store import save_links, update_rows
+from syncs.run.undoing import mark_reverted
 
 FRESH = timedelta(seconds=60)  # a record read longer ago is read again before a write
 
@@ -62,10 +63,12 @@ def save_changes(changes: Sequence[Change]) -> None:
             "done_at",
             "reserved_id",
             "after",
+            "answered",
             "undoable",
             "undo_text",
         ],
     )
+    mark_reverted(changes)
 
 
 def close(
@@ -208,6 +211,12 @@ class RecordWriter:
         link.paired_at = now()
         setattr(link, f"{side}_seen", self.session.run.pk)
         self.answered(side, link, dict(change.after), record)
+        holds = link.values_on(side)
+        change.answered = {
+            name: holds.get(name)
+            for name in self.session.names(side)
+            if not same(holds.get(name), change.after.get(name))
+        }
         self._settled(link)
         untouched = record.modified_at is not None and (
             record.modified_at == record.created_at
@@ -217,6 +226,9 @@ class RecordWriter:
             alike(link.values_on(side).get(name), sent)
             for name, sent in change.after.items()
         )
+        if recovered and not ours:
+            change.undoable = False
+            change.undo_text = "Its create got no answer: it may be another's record."
         for mapped in self.session.fields:
             here, there = mapped.name_on(side.other), mapped.name_on(side)
             if here in (link.values_on(side.other).get(PROBLEMS) or {}):
@@ -295,6 +307,11 @@ class RecordWriter:
                 if outcome.ok:
                     self.updated(side, change, link, outcome.record)
                     done += 1
+                elif outcome.uncertain and change.undoes:
+                    # Read back by the next run: if it arrived, it must not travel.
+                    change.error_code = Code.TIMED_OUT
+                    change.error_text = outcome.message
+                    self.session.tally.error(Code.TIMED_OUT, outcome.message)
                 elif outcome.uncertain:
                     # An update is safe to repeat: the next run reads and decides anew.
                     close(change, ChangeOutcome.FAILED, Code.TIMED_OUT, outcome.message)
@@ -352,8 +369,14 @@ class RecordWriter:
         """Move the baselines of the written fields to what the system answered."""
         before = dict(link.values_on(side))
         self.answered(side, link, change.after, record)
-        self._settled(link)
         after = link.values_on(side)
+        change.answered = {
+            name: after.get(name)
+            for name, sent in change.after.items()
+            if not same(after.get(name), sent)
+        }
+        if not change.undoes:
+            self._settled(link)
         if any(
             not same(before.get(name), after.get(name))
             for name in after.keys() - change.after.keys()
@@ -362,7 +385,10 @@ class RecordWriter:
             self._plan_again(link)
         for name in change.after:
             for mapped in self._by_name[side].get(name, ()):
-                self._move_baseline(side, change, link, mapped)
+                if change.undoes:
+                    self._stand_apart(side, link, mapped)
+                else:
+                    self._move_baseline(side, change, link, mapped)
         close(change, ChangeOutcome.APPLIED)
 
     def _move_baseline(
@@ -377,6 +403,16 @@ class RecordWriter:
             side: link.values_on(side).get(mapped.name_on(side)),
             side.other: change.origin.get(other),
         }
+        link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
+
+    def _stand_apart(self, side: Side, link: RecordLink, mapped: MappedField) -> None:
+        """A value that was put back does not travel, nor does the other side's come
+        back by itself. What the other side was given since still travels."""
+        other = side.other
+        pair = {s: link.values_on(s).get(mapped.name_on(s)) for s in Side}
+        stored = link.baseline.get(mapped.key)
+        if stored is not None:
+            pair[other] = stored[0 if other is Side.HUBSPOT else 1]
         link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
 
     # What both share -------------------------------------------------------------------
@@ -419,7 +455,9 @@ class RecordWriter:
         link.dirty = self.session.again = True
 
     def _settled(self, link: RecordLink) -> None:
-        link.dirty = link.pk in self._moved
+        # A plan made before knows nothing of what else moved since: that stays due.
+        due = self.session.run.as_planned and link.dirty
+        link.dirty = due or link.pk in self._moved
         if link.error_code in ("", Code.CONFLICT):  # a conflict holds up only its field
             link.state = RecordState.IN_SYNC
             link.attempts, link.retry_at = 0, None
@@ -427,6 +465,9 @@ class RecordWriter:
     def _refused(self, change: Change, link: RecordLink, outcome: Outcome) -> None:
         close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
         side = Side(change.side)
+        if change.undoes:
+            self._undo_refused(change, outcome)
+            return
         if change.pk in self._carrying and not (outcome.field or outcome.existing_id):
             # It may be a link that is at fault: the record comes first, alone.
             link.stage_state[ALONE] = True
@@ -450,6 +491,28 @@ class RecordWriter:
             link.dirty = self.session.again = True
             return
         back_off(link)
+
+    def _undo_refused(self, change: Change, outcome: Outcome) -> None:
+        """The record stays as in sync as it was. Where one value is at fault, the rest
+        is sent once more without it."""
+        self.session.tally.error(outcome.code, f"{change.record}: {outcome.message}")
+        name = outcome.field
+        if name not in change.after or len(change.after) == 1:
+            return
+        Change.objects.create(
+            run_id=change.run_id,
+            sync_id=change.sync_id,
+            link_id=change.link_id,
+            side=change.side,
+            kind=change.kind,
+            record=change.record,
+            reason=change.reason,
+            rule=change.rule,
+            undoes=change.undoes,
+            before={n: v for n, v in change.before.items() if n != name},
+            after={n: v for n, v in change.after.items() if n != name},
+        )
+        change.after = {name: change.after[name]}
 
     def _look_for_missing(self, side: Side, outcomes: Sequence[Outcome]) -> None:
         """A refusal that names a field we know of: the schema changed under the run.
@@ -520,7 +583,9 @@ class RecordWriter:
 
     def _matches(self, side: Side, change: Change, link: RecordLink) -> bool:
         """Whether both sides still hold what the change was planned from."""
-        if link.lost:
+        # What a person takes back does not hang on the other side's being there.
+        lost = link.lost_on(side) if change.undoes else link.lost
+        if lost:
             return False
         if change.kind == ChangeKind.CREATE:
             if link.id_on(side) is not None or link.state == RecordState.UNCERTAIN:

@@ -29,6 +29,7 @@ from syncs.services.runs import (
     start,
     wake,
 )
+from syncs.services.undo import left_alone, start_undo, undo_report, undoable
 
 __all__ = [
     "PairError",
@@ -45,6 +46,7 @@ __all__ = [
     "enqueue",
     "execute",
     "held_children",
+    "left_alone",
     "outcomes",
     "pair",
     "pause",
@@ -52,6 +54,9 @@ __all__ = [
     "report",
     "resume",
     "start",
+    "start_undo",
+    "undo_report",
+    "undoable",
     "unpair",
     "waiting",
     "waits",

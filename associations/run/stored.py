@@ -1,0 +1,32 @@
+"""Links as our own rows hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from connections.records import AssociationType
+from syncs.models import Change, RecordLink
+
+
+def types_json(types: Iterable[AssociationType]) -> list[list[Any]]:
+    """Association types as a change stores them."""
+    return sorted([t.category, t.type_id] for t in types)
+
+
+def types_of(stored: Iterable[Sequence[Any]]) -> frozenset[AssociationType]:
+    """What `types_json` stored."""
+    return frozenset(AssociationType(str(c), int(i)) for c, i in stored)
+
+
+def stored_ids(link: RecordLink, field: str) -> list[str]:
+    """The reference ids of a field as last read from the app."""
+    return list((link.app_references.get(field) or {}).get("ids", ()))
+
+
+def far_ids(change: Change) -> list[str]:
+    """The complete list to write: far records of the plan, and members unknown to us."""
+    keys = [k for k in change.after.get("far", []) if isinstance(k, int)]
+    found = RecordLink.objects.in_bulk(keys)
+    ids = [found[k].app_id for k in keys if k in found]
+    return [i for i in ids if i is not None] + list(change.after.get("unknown", []))

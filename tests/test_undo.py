@@ -1,0 +1,279 @@
+"""What a run wrote is taken back as a run of its own, but for what changed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from associations.models import AssociationLink
+from connections.sandbox.server import SandboxServer
+from syncs import services
+from syncs.models import Change, SyncRun
+from syncs.models.choices import Trigger
+from tests.world import PLAIN, PRIMARY, World
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+A, B, C = "a.example", "b.example", "c.example"
+ANN, BOB, CAT = "ann@x.example", "bob@x.example", "cat@x.example"
+MAILS = (ANN, BOB, CAT)
+NONE = {"hubspot": 0, "app": 0}
+
+
+@pytest.fixture
+def world(pg_dsn: str) -> Iterator[World]:
+    with SandboxServer(switches={"search_lag_s": 0}) as sandbox:
+        yield World(sandbox, pg_dsn)
+
+
+def plant(world: World) -> dict[str, str]:
+    """Three companies and three people on both sides, each person at A; HubSpot's ids."""
+    companies = [{"name": d, "domain": d, "phone": "1"} for d in (A, B, C)]
+    people = [{"email": m, "firstname": "F", "lastname": "L"} for m in MAILS]
+    found = dict(zip((A, B, C), world.create("companies", companies), strict=True))
+    found |= dict(zip(MAILS, world.create("contacts", people), strict=True))
+    for mail in MAILS:
+        world.make_primary(found[mail], found[A])
+    world.set_up()
+    assert world.run()["status"] == "succeeded"
+    assert quiet(world)
+    return found
+
+
+def undo(run_id: int, **how: Any) -> dict[str, Any]:
+    run = services.start_undo(run_id=run_id, trigger=Trigger.COMMAND, **how)
+    services.execute(run)
+    return services.undo_report(SyncRun.objects.get(pk=run.pk))
+
+
+def quiet(world: World, runs: int = 2) -> bool:
+    """Whether further runs write nothing at all."""
+    for _ in range(runs):
+        report = world.run()
+        assert report["status"] == "succeeded", report
+        for sync in report["syncs"]:
+            links = sync["associations"]
+            work = [sync[k] for k in ("created", "updated", "archived")]
+            work += [links[k] for k in ("added", "removed", "changed")]
+            if work != [NONE] * 6:
+                return False
+    return True
+
+
+def named(world: World, mail: str, **columns: str | None) -> None:
+    for column, value in columns.items():
+        world.sql(f"UPDATE people SET {column} = %s WHERE email = %s", value, mail)
+
+
+def placed(world: World, mail: str, domain: str | None) -> None:
+    world.sql(
+        "UPDATE people SET company_id = (SELECT id FROM companies WHERE domain = %s) "
+        "WHERE email = %s",
+        domain,
+        mail,
+    )
+
+
+def company_of(world: World, mail: str) -> str | None:
+    found: str | None = world.people_rows()[mail][2]
+    return found
+
+
+# Fields ----------------------------------------------------------------------------------
+
+
+def test_fields_go_back_on_either_side_and_nothing_follows(world):
+    ids = plant(world)
+    world.update("contacts", ids[ANN], firstname="Anna", lastname="Long")
+    named(world, BOB, first_name="Bobby", last_name=None)
+    done = world.run()
+    assert done["syncs"][1]["updated"] == {"hubspot": 1, "app": 1}
+    report = undo(done["run"])
+    assert (report["status"], report["undo_of"]) == ("succeeded", done["run"])
+    assert (report["reverted"], report["skipped"]) == (2, [])
+    assert [s["sync"] for s in report["syncs"]] == ["Contacts"]
+    assert report["syncs"][0]["updated"] == {"hubspot": 1, "app": 1}
+    for _ in range(2):
+        people, contacts = world.people_rows(), world.contacts_in_hubspot()
+        assert people[ANN][:2] == ("F", "L")
+        assert people[BOB][:2] == ("Bobby", None)
+        assert (contacts[ANN]["firstname"], contacts[ANN]["lastname"]) == (
+            "Anna",
+            "Long",
+        )
+        assert (contacts[BOB]["firstname"], contacts[BOB]["lastname"]) == ("F", "L")
+        assert quiet(world)
+    outcomes = Change.objects.filter(run__parent=done["run"]).values_list("outcome")
+    assert set(outcomes) == {("reverted",)}
+    # Until a side moves again.
+    world.update("contacts", ids[ANN], firstname="Annette")
+    world.run()
+    assert world.people_rows()[ANN][:2] == ("Annette", "L")
+    named(world, BOB, first_name="Rob")
+    world.run()
+    assert world.contacts_in_hubspot()[BOB]["firstname"] == "Rob"
+
+
+def test_what_changed_since_is_left_field_by_field_and_said(world):
+    ids = plant(world)
+    world.update("contacts", ids[ANN], firstname="Anna", lastname="Long")
+    world.update("contacts", ids[BOB], firstname="Bobby")
+    done = world.run()
+    named(world, ANN, last_name="Mine")
+    named(world, BOB, first_name="Mine")
+    preview = undo(done["run"], dry_run=True)
+    assert (preview["reverted"], preview["syncs"][0]["updated"]["app"]) == (1, 1)
+    assert world.people_rows()[ANN][:2] == ("Anna", "Mine")
+    report = undo(done["run"])
+    (left,) = report["skipped"]
+    assert (left["reason"], left["code"], left["count"]) == (
+        "changed since",
+        "CHANGED_SINCE_PLAN",
+        2,
+    )
+    assert "changed since: it holds Mine" in left["example"]
+    assert preview["skipped"] == [left]
+    assert report["reverted"] == 1
+    assert world.people_rows()[ANN][:2] == ("F", "Mine")
+    assert world.people_rows()[BOB][0] == "Mine"
+    kept = Change.objects.get(run__parent=done["run"], record=ANN)
+    assert (kept.outcome, kept.error_text) == (
+        "reverted",
+        "Taken back but for last_name.",
+    )
+    # What people changed since travels as ever; what was taken back does not.
+    world.run()
+    contacts = world.contacts_in_hubspot()
+    assert (contacts[ANN]["firstname"], contacts[ANN]["lastname"]) == ("Anna", "Mine")
+    assert contacts[BOB]["firstname"] == "Mine"
+    assert quiet(world)
+
+
+def test_an_edit_on_the_other_side_since_still_travels(world):
+    ids = plant(world)
+    world.update("contacts", ids[ANN], firstname="Anna")
+    done = world.run()
+    world.update("contacts", ids[ANN], firstname="Annette")
+    assert undo(done["run"])["reverted"] == 1
+    assert world.people_rows()[ANN][0] == "F"
+    world.run()
+    assert world.people_rows()[ANN][0] == "Annette"
+    assert quiet(world)
+
+
+def test_an_undo_can_be_undone(world):
+    ids = plant(world)
+    world.update("contacts", ids[ANN], firstname="Anna")
+    world.make_primary(ids[ANN], ids[B])
+    done = world.run()
+    first = undo(done["run"])
+    assert first["reverted"] == 2
+    assert world.people_rows()[ANN] == ("F", "L", A)
+    second = undo(first["run"])
+    assert (second["reverted"], second["skipped"]) == (2, [])
+    assert world.people_rows()[ANN] == ("Anna", "L", B)
+    assert quiet(world)
+    assert not AssociationLink.objects.filter(state="apart").exists()
+
+
+# Links -----------------------------------------------------------------------------------
+
+
+def apart() -> list[tuple[str, str]]:
+    rows = AssociationLink.objects.filter(state="apart").select_related("other")
+    return sorted(
+        (str(r.other and r.other.hubspot_values["domain"]), r.side) for r in rows
+    )
+
+
+def test_a_link_written_to_the_app_goes_back_and_stays_apart(world):
+    ids = plant(world)
+    world.make_primary(ids[ANN], ids[B])
+    world.unlink(ids[BOB], ids[A])
+    done = world.run()
+    assert (company_of(world, ANN), company_of(world, BOB)) == (B, None)
+    report = undo(done["run"])
+    assert (report["reverted"], report["skipped"]) == (2, [])
+    links = report["syncs"][0]["associations"]
+    assert (links["changed"]["app"], links["added"]["app"]) == (1, 1)
+    assert (company_of(world, ANN), company_of(world, BOB)) == (A, A)
+    assert apart() == [(A, "app"), (A, "app"), (B, "hubspot")]
+    assert quiet(world)
+    assert (company_of(world, ANN), company_of(world, BOB)) == (A, A)
+    assert world.primary() == {ANN: B, CAT: A}
+    assert world.run()["syncs"][1]["associations"]["skipped"] == 3
+    # A person's next word counts, on either side.
+    world.make_primary(ids[ANN], ids[C])
+    placed(world, BOB, C)
+    world.run()
+    assert (company_of(world, ANN), company_of(world, BOB)) == (C, C)
+    assert world.primary() == {ANN: C, BOB: C, CAT: A}
+    assert quiet(world)
+    assert apart() == []
+
+
+def test_a_link_written_to_hubspot_goes_back_and_stays_apart(world):
+    ids = plant(world)
+    placed(world, ANN, B)
+    placed(world, BOB, None)
+    done = world.run()
+    assert world.primary() == {ANN: B, CAT: A}
+    report = undo(done["run"])
+    assert (report["reverted"], report["skipped"]) == (2, [])
+    assert world.primary() == {ANN: A, BOB: A, CAT: A}
+    assert world.links()[ANN, A] == frozenset({PLAIN, PRIMARY})
+    assert (ANN, B) not in world.links()
+    assert (company_of(world, ANN), company_of(world, BOB)) == (B, None)
+    assert apart() == [(A, "hubspot"), (A, "hubspot"), (B, "app")]
+    assert quiet(world)
+    assert world.primary() == {ANN: A, BOB: A, CAT: A}
+    assert (company_of(world, ANN), company_of(world, BOB)) == (B, None)
+    # On both sides again by hand: in sync, and no longer apart.
+    world.make_primary(ids[ANN], ids[B])
+    placed(world, BOB, A)
+    assert quiet(world)
+    assert apart() == []
+    assert world.run()["syncs"][1]["associations"]["in_sync"] == 3
+
+
+def test_a_link_that_changed_since_is_left_and_said(world):
+    ids = plant(world)
+    placed(world, ANN, B)
+    world.make_primary(ids[BOB], ids[B])
+    world.make_primary(ids[CAT], ids[B])
+    done = world.run()
+    world.make_primary(ids[ANN], ids[C])
+    placed(world, BOB, C)
+    report = undo(done["run"])
+    assert report["reverted"] == 1
+    (left,) = report["skipped"]
+    assert (left["reason"], left["count"]) == ("changed since", 2)
+    assert world.primary() == {ANN: C, BOB: B, CAT: B}
+    assert (company_of(world, BOB), company_of(world, CAT)) == (C, A)
+    world.run()
+    assert company_of(world, ANN) == C
+    assert world.primary() == {ANN: C, BOB: C, CAT: B}
+    assert quiet(world)
+
+
+# Refused ---------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_undone_is_refused_with_a_sentence(world):
+    ids = plant(world)
+    nothing = world.run()
+    world.update("contacts", ids[ANN], firstname="Anna")
+    preview = world.run(dry_run=True)
+    done = world.run()
+    going_on = services.start(syncs=[world.contacts], trigger=Trigger.COMMAND)
+    undo(done["run"])
+    for run_id, text in (
+        (nothing["run"], "wrote nothing"),
+        (preview["run"], "is a preview"),
+        (done["run"], "was undone already"),
+        (going_on.pk, "still going on"),
+        (10**6, "There is no run"),
+    ):
+        with pytest.raises(services.RunError, match=text):
+            services.start_undo(run_id=run_id, trigger=Trigger.COMMAND)
