@@ -14,6 +14,7 @@ from syncs.models.choices import OPEN_STATUSES, ChangeOutcome, Status, Trigger
 from syncs.run.child import close_abandoned
 from syncs.run.session import SliceOver, now
 
+LONGEST_REST = timedelta(days=32)  # that a system with a monthly quota asks for
 SLICE_S = 200  # well under the queue's time-out
 PRUNED_AT_ONCE = 5000  # rows
 RESULTS_KEPT = timedelta(days=1)  # of tasks; runs have rows of their own
@@ -63,14 +64,21 @@ def start_due() -> int:
     for sync in scheduled.filter(due_at=None):
         sync.due_at = now() + timedelta(seconds=sync.every_s or 0)
         sync.save(update_fields=["due_at"])
-    due = scheduled.filter(due_at__lte=now())
     by_app: dict[int, list[ObjectSync]] = {}
-    for sync in due:
+    for sync in filter(_is_due, scheduled):
         by_app.setdefault(sync.app_id, []).append(sync)
     for syncs in by_app.values():
         run = services.start(syncs=syncs, trigger=Trigger.SCHEDULE, sweep=False)
         services.enqueue(run)
     return len(by_app)
+
+
+def _is_due(sync: ObjectSync) -> bool:
+    """Whether a sync's time has come; one too far ahead was set before the clock was
+    put back."""
+    moment, due_at = now(), sync.due_at
+    latest = moment + timedelta(seconds=sync.every_s or 0) + LONGEST_REST
+    return due_at is not None and (due_at <= moment or due_at > latest)
 
 
 def prune() -> int:

@@ -26,7 +26,7 @@ from connections.records import (
 from syncs.engine.values import ValueProblem, canonical
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
-from syncs.run.plan import wait_after
+from syncs.run.plan import rested, wait_after
 from syncs.run.planning import show
 from syncs.run.session import now
 from syncs.run.stage import Chunk, Note
@@ -321,7 +321,7 @@ class LinkPlanner:
             if link_id == link.pk
             and row.state == LinkState.FAILING
             and row.retry_at is not None
-            and row.retry_at > moment
+            and not rested(row.retry_at, moment)
             and (since is None or row.retry_at - wait_after(row.attempts) >= since)
         }
 

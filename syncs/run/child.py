@@ -20,7 +20,13 @@ from syncs.models import Change, ObjectSync, SyncRun
 from syncs.models.choices import ENDED_STATUSES as ENDED
 from syncs.models.choices import ChangeOutcome, Status
 from syncs.run.holding import check_limits, hold, note_pairs, supersede
-from syncs.run.lease import Lease, LeaseBusy, LeaseLost, holder_is_dead
+from syncs.run.lease import (
+    Lease,
+    LeaseBusy,
+    LeaseLost,
+    holder_is_dead,
+    once_it_can,
+)
 from syncs.run.match import match
 from syncs.run.plan import plan
 from syncs.run.pull import pull
@@ -30,6 +36,7 @@ from syncs.run.session import (
     Held,
     Session,
     SliceOver,
+    is_due,
     now,
     open_session,
 )
@@ -79,8 +86,9 @@ def run_child(
         _next_time(run, getattr(exc, "retry_at", None))
     except DatabaseError as exc:
         logger.exception("Run %s failed", run.pk)
+        why = f"{type(exc).__name__}: {exc}"
         # Where nothing can be written down, the sweep closes the run.
-        _end(run, Status.FAILED, Code.INTERNAL, f"{type(exc).__name__}: {exc}")
+        once_it_can(lambda: _end(run, Status.FAILED, Code.INTERNAL, why))
     except Exception as exc:
         logger.exception("Run %s failed", run.pk)
         _end(run, Status.FAILED, Code.INTERNAL, f"{type(exc).__name__}: {exc}")
@@ -286,9 +294,7 @@ def _write(session: Session) -> None:
 
 
 def _sweep_due(sync: ObjectSync) -> bool:
-    return sync.swept_at is None or now() - sync.swept_at > timedelta(
-        seconds=sync.sweep_every_s
-    )
+    return is_due(sync.swept_at, timedelta(seconds=sync.sweep_every_s))
 
 
 def _apply_plan(session: Session) -> None:
@@ -400,12 +406,18 @@ def close_abandoned() -> int:
     """
     moment = now()
     silent = moment - timedelta(seconds=settings.LEASE_SECONDS)
+    ahead = moment + timedelta(seconds=settings.LEASE_SECONDS)  # the clock went back
     died = SyncRun.objects.filter(status=Status.RUNNING).filter(
-        Q(heartbeat_at__lt=silent) | Q(heartbeat_at__isnull=True, started_at__lt=silent)
+        Q(heartbeat_at__lt=silent)
+        | Q(heartbeat_at__gt=ahead)
+        | Q(heartbeat_at__isnull=True, started_at__lt=silent)
     )
     # A command makes its run and starts it at once.
     stillborn = SyncRun.objects.filter(
-        status=Status.QUEUED, parent=None, queued_at=None, created_at__lt=silent
+        Q(created_at__lt=silent) | Q(created_at__gt=ahead),
+        status=Status.QUEUED,
+        parent=None,
+        queued_at=None,
     )
     orphans = SyncRun.objects.filter(status=Status.QUEUED, parent__status__in=ENDED)
     failed = {

@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +22,8 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from syncs.models import ObjectSync, SyncRun
+
+BACK_AFTER_S = (0.5, 1, 2, 4, 8)  # how long a database that restarts is waited for
 
 
 class LeaseLost(Exception):
@@ -55,6 +60,22 @@ def holder_is_dead(held_by: str) -> bool:
     return not started or _process_start(int(pid)) != started
 
 
+def once_it_can(do: Callable[[], object]) -> None:
+    """Write something down although our own database may be away: it may be back soon.
+
+    Raises: DatabaseError if it is not.
+    """
+    for wait in (*BACK_AFTER_S, None):
+        try:
+            do()
+            return
+        except DatabaseError:
+            connection.close()
+            if wait is None:
+                raise
+            time.sleep(wait)
+
+
 class Lease:
     """The right of one run, or of a person (no run), to work on one object sync.
 
@@ -89,7 +110,9 @@ class Lease:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        self._mine().update(lease_run_id=None, lease_until=None, lease_holder="")
+        free = {"lease_run_id": None, "lease_until": None, "lease_holder": ""}
+        with suppress(DatabaseError):  # it runs out by itself
+            once_it_can(lambda: self._mine().update(**free))
 
     def take(self) -> None:
         """Take the lease if nobody holds it, it ran out, or its process is dead.
@@ -98,7 +121,9 @@ class Lease:
         """
         now = timezone.now()
         row = ObjectSync.objects.get(pk=self._sync_id)
-        free = Q(lease_until=None) | Q(lease_until__lt=now)
+        # One that ends later than any can was taken before the clock was put back.
+        latest = self._until(now) + timedelta(seconds=settings.LEASE_SECONDS)
+        free = Q(lease_until=None) | Q(lease_until__lt=now) | Q(lease_until__gt=latest)
         if row.lease_until is not None and holder_is_dead(row.lease_holder):
             free |= Q(lease_token=row.lease_token)
         taken = (

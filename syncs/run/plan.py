@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from syncs.models import Change, RecordLink
 from syncs.models.choices import RECORD_KINDS, ChangeOutcome, RecordState
@@ -50,7 +50,10 @@ def _due(session: Session) -> tuple[QuerySet[RecordLink], ...]:
     """What must be looked at. Each has an index that ends in the id: no row is sorted."""
     return (
         _mine(session).filter(dirty=True),
-        _mine(session).filter(state=RecordState.FAILING, retry_at__lte=now()),
+        _mine(session).filter(
+            Q(retry_at__lte=now()) | Q(retry_at__gt=now() + 2 * LONGEST),
+            state=RecordState.FAILING,
+        ),
         # What waits for a link cannot tell by itself when that has come.
         _mine(session).filter(state=RecordState.WAITING),
     )
@@ -108,7 +111,7 @@ def _plan_chunk(
         for link in links
         if link.dirty
         or link.state == RecordState.WAITING
-        or (link.retry_at is not None and link.retry_at <= moment)
+        or (link.retry_at is not None and rested(link.retry_at, moment))
     }
     chunk = Chunk(session, links, due)
     for stage in stages:
@@ -184,6 +187,12 @@ def back_off(link: RecordLink) -> None:
     """Try a failing record again later, at most a day apart, until something moves."""
     link.attempts += 1
     link.retry_at = now() + wait_after(link.attempts)
+
+
+def rested(retry_at: datetime, moment: datetime) -> bool:
+    """Whether what failed may be tried again; no rest is longer than a day, so a later
+    time was written before the clock was put back."""
+    return retry_at <= moment or retry_at > moment + 2 * LONGEST
 
 
 def wait_after(attempts: int) -> timedelta:

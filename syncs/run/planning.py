@@ -15,6 +15,7 @@ from syncs.models.choices import ChangeKind, RecordState
 from syncs.run import review
 from syncs.run.gone import GonePlanner
 from syncs.run.naming import show as show
+from syncs.run.plan import rested
 from syncs.run.session import PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Chunk, Note
 
@@ -156,7 +157,7 @@ class RecordPlanner:
         self, link: RecordLink, side: Side, name: str, value: object
     ) -> tuple[str, str, str] | None:
         """A refused value waits for its back-off, and the rest of the record goes."""
-        if link.retry_at is not None and link.retry_at <= now():
+        if link.retry_at is not None and rested(link.retry_at, now()):
             return None
         held = link.stage_state.get(REFUSED, {}).get(side, {}).get(name)
         if held is None or not same(held[0], value):

@@ -26,7 +26,7 @@ from connections.records import Page, Side, Window
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
 from syncs.run.feeding import PLACES, fed, feeds, place_now, place_of
-from syncs.run.session import Held, Session, SliceOver, now
+from syncs.run.session import Held, Session, SliceOver, is_due, now
 from syncs.run.store import save_links, store_page
 from syncs.run.tombstones import bury, forget_archived
 from syncs.run.vanishing import conclude, enough
@@ -93,7 +93,7 @@ def _must_be_full(session: Session, side: Side) -> bool:
         return True
     if session.renewed:
         return True
-    return now() - sync.full_read_at > timedelta(seconds=sync.full_every_s)
+    return is_due(sync.full_read_at, timedelta(seconds=sync.full_every_s))
 
 
 def _pull_side(session: Session, side: Side, full: bool) -> None:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -396,3 +396,12 @@ def origin_of(sync: ObjectSync) -> str:
 
 def now() -> datetime:
     return timezone.now()
+
+
+def is_due(since: datetime | None, every: timedelta) -> bool:
+    """Whether something last done at a time is to be done again.
+
+    A time still to come was written before the clock was put back, and says nothing.
+    """
+    moment = now()
+    return since is None or since > moment or moment - since > every

@@ -30,7 +30,7 @@ from syncs.models.choices import (
     RecordState,
 )
 from syncs.run.archiving import resolve_archives, tidy_queue
-from syncs.run.plan import back_off
+from syncs.run.plan import back_off, rested
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
 from syncs.run.store import keys_of, references_json, save_links
@@ -144,7 +144,7 @@ def _creates(session: Session, side: Side, changes: list[Change]) -> None:
 
 def _is_due(session: Session, link: RecordLink) -> bool:
     """What was looked for in vain is looked for again after its back-off."""
-    resting = link.retry_at is not None and link.retry_at > now()
+    resting = link.retry_at is not None and not rested(link.retry_at, now())
     return session.run.full or link.state != RecordState.UNCERTAIN or not resting
 
 

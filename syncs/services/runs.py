@@ -278,9 +278,10 @@ def wake() -> int:
 
     A task can be lost; the run's row is what counts. Returns how many were woken.
     """
-    waiting = SyncRun.objects.filter(
-        status=Status.QUEUED, parent=None, queued_at__lt=now() - WOKEN_AFTER
-    )
+    moment = now()
+    # A time to come was written before the clock was put back.
+    lost = Q(queued_at__lt=moment - WOKEN_AFTER) | Q(queued_at__gt=moment + WOKEN_AFTER)
+    waiting = SyncRun.objects.filter(lost, status=Status.QUEUED, parent=None)
     for run in waiting:
         enqueue(run)
     return len(waiting)
