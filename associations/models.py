@@ -114,14 +114,23 @@ class AssociationLink(models.Model):
     stands on `side` alone, and travels nowhere until somebody changes it.
     """
 
+    # Indexes below begin with the mapping, and with the other end.
     mapping = models.ForeignKey(
-        AssociationMapping, on_delete=models.CASCADE, related_name="links"
+        AssociationMapping,
+        on_delete=models.CASCADE,
+        related_name="links",
+        db_index=False,
     )
     link = models.ForeignKey(
         RecordLink, on_delete=models.CASCADE, related_name="association_links"
     )
     other = models.ForeignKey(
-        RecordLink, null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+        RecordLink,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
     )
     other_remote_id = models.CharField(max_length=300, blank=True)
     side = models.CharField(max_length=8, blank=True)
@@ -148,8 +157,20 @@ class AssociationLink(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["mapping", "state"], name="association_link_state"),
+            models.Index(
+                fields=["mapping", "state", "id"], name="association_link_mapping"
+            ),
             models.Index(fields=["other", "state"], name="association_link_other"),
+            models.Index(
+                fields=["state", "id"],
+                condition=~models.Q(state="in_sync"),
+                name="association_link_open",
+            ),
+            models.Index(
+                fields=["code", "id"],
+                condition=~models.Q(code=""),
+                name="association_link_code",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -197,22 +197,6 @@ class Migration(migrations.Migration):
                 to="syncs.syncrun",
             ),
         ),
-        migrations.AddIndex(
-            model_name="change",
-            index=models.Index(
-                condition=models.Q(("outcome", "held")),
-                fields=["sync", "awaiting", "id"],
-                name="change_awaiting",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="recordlink",
-            index=models.Index(
-                condition=models.Q(("scope_due_at__isnull", False)),
-                fields=["sync", "scope_due_at", "id"],
-                name="record_link_scope_due",
-            ),
-        ),
         migrations.AddField(
             model_name="syncfilter",
             name="sync",

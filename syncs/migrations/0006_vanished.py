@@ -21,16 +21,4 @@ class Migration(migrations.Migration):
             name="hubspot_vanished_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
-        migrations.AddIndex(
-            model_name="recordlink",
-            index=models.Index(
-                condition=models.Q(
-                    ("hubspot_vanished_at__isnull", False),
-                    ("app_vanished_at__isnull", False),
-                    _connector="OR",
-                ),
-                fields=["sync", "id"],
-                name="record_link_vanished",
-            ),
-        ),
     ]

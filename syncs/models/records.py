@@ -24,7 +24,10 @@ class RecordLink(models.Model):
     """
 
     sync = models.ForeignKey(
-        ObjectSync, on_delete=models.CASCADE, related_name="record_links"
+        ObjectSync,
+        on_delete=models.CASCADE,
+        related_name="record_links",
+        db_index=False,  # several below begin with it
     )
     # Null, not blank, where a side is missing: nulls are no duplicates of each other.
     hubspot_id = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001
@@ -89,8 +92,15 @@ class RecordLink(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["sync", "id"], name="record_link_sync"),
             models.Index(fields=["sync", "dirty", "id"], name="record_link_dirty"),
             models.Index(fields=["sync", "state", "id"], name="record_link_state"),
+            models.Index(fields=["state", "id"], name="record_link_any_state"),
+            models.Index(
+                fields=["error_code", "id"],
+                condition=~models.Q(error_code=""),
+                name="record_link_code",
+            ),
             models.Index(
                 fields=["sync", "scope_due_at", "id"],
                 condition=models.Q(scope_due_at__isnull=False),
@@ -141,15 +151,25 @@ class RecordKey(models.Model):
     """One normalised value of one match key of one record, on one side."""
 
     link = models.ForeignKey(RecordLink, on_delete=models.CASCADE, related_name="keys")
-    sync = models.ForeignKey(ObjectSync, on_delete=models.CASCADE, related_name="+")
+    sync = models.ForeignKey(
+        ObjectSync, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     side = models.CharField(max_length=8)
     rank = models.PositiveSmallIntegerField()
     value = models.CharField(max_length=600)
 
     class Meta:
         indexes = [
+            # Finds equal values, and values that begin alike whatever the collation.
             models.Index(
-                fields=["sync", "rank", "side", "value"], name="record_key_value"
+                fields=["sync", "rank", "side", "value"],
+                opclasses=[
+                    "int8_ops",
+                    "int2_ops",
+                    "varchar_pattern_ops",
+                    "varchar_pattern_ops",
+                ],
+                name="record_key_beginning",
             )
         ]
 

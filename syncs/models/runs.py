@@ -127,6 +127,10 @@ class SyncRun(models.Model):
                 name="one_running_run_per_sync",
             )
         ]
+        indexes = [
+            models.Index(fields=["sync", "id"], name="run_sync"),
+            models.Index(fields=["app", "id"], name="run_app"),
+        ]
 
     def __str__(self) -> str:
         return f"Run {self.pk}"
@@ -160,8 +164,13 @@ class Change(models.Model):
     record and its types. `trace` is the intent's own id and goes with a create.
     """
 
-    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="changes")
-    sync = models.ForeignKey(ObjectSync, on_delete=models.CASCADE, related_name="+")
+    # Neither with an index of its own: longer ones below begin with them.
+    run = models.ForeignKey(
+        SyncRun, on_delete=models.CASCADE, related_name="changes", db_index=False
+    )
+    sync = models.ForeignKey(
+        ObjectSync, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     link = models.ForeignKey(
         RecordLink,
         null=True,
@@ -227,7 +236,14 @@ class Change(models.Model):
     class Meta:
         ordering = ["id"]
         indexes = [
+            models.Index(fields=["run", "id"], name="change_run"),
             models.Index(fields=["run", "outcome", "id"], name="change_run_outcome"),
+            models.Index(fields=["sync", "id"], name="change_sync"),
+            models.Index(
+                fields=["error_code", "id"],
+                condition=~models.Q(error_code=""),
+                name="change_code",
+            ),
             models.Index(fields=["sync", "outcome"], name="change_sync_outcome"),
             models.Index(fields=["created_at"], name="change_created"),
             models.Index(
@@ -261,6 +277,7 @@ class LogEntry(models.Model):
     class Meta:
         verbose_name_plural = "log entries"
         ordering = ["id"]
+        indexes = [models.Index(fields=["at"], name="log_entry_at")]
 
     def __str__(self) -> str:
         return self.text
