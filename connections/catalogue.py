@@ -26,6 +26,7 @@ class Code(StrEnum):
     KEY_MISSING = "KEY_MISSING"
     DUPLICATE_KEY = "DUPLICATE_KEY"
     MATCH_AMBIGUOUS = "MATCH_AMBIGUOUS"
+    ID_REUSED = "ID_REUSED"
     CONFLICT = "CONFLICT"
     RECORD_GONE = "RECORD_GONE"
     RECORD_MERGED = "RECORD_MERGED"
@@ -120,6 +121,11 @@ CATALOGUE: dict[Code, Entry] = {
     Code.MATCH_AMBIGUOUS: Entry(
         "Several records share the match key, so none was paired or created.",
         "Correct or merge the duplicates, or pair the right two by hand.",
+    ),
+    Code.ID_REUSED: Entry(
+        "The record's keys all changed and the former one is another record's now, so "
+        "its id may have been given away.",
+        "Keep the pair if it is right; else unpair the two records, or pair anew by key.",
     ),
     Code.CONFLICT: Entry(
         "Both sides changed the value and a person decides.",

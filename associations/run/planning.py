@@ -26,6 +26,7 @@ from connections.records import (
 from syncs.engine.values import ValueProblem, canonical
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.identity import marked
 from syncs.run.plan import rested, wait_after
 from syncs.run.planning import show
 from syncs.run.session import now
@@ -71,7 +72,7 @@ class Fars:
         link = self.links.get(key)
         if link is None:
             return Far(key, "pending")
-        if link.lost:
+        if link.lost or marked(link):
             return Far(key, "invisible")
         if link.paired or key in self.creating:
             excluded = link.state == RecordState.EXCLUDED
@@ -109,7 +110,7 @@ class LinkPlanner:
     def _takes_part(self, link: RecordLink) -> bool:
         if link.lost:
             return False
-        if link.state == RecordState.UNCERTAIN:
+        if link.state == RecordState.UNCERTAIN or marked(link):
             return False
         return link.paired or link.pk in self.chunk.creating
 

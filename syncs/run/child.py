@@ -19,6 +19,7 @@ from connections.redaction import redact
 from syncs.models import Change, ObjectSync, SyncRun
 from syncs.models.choices import ENDED_STATUSES as ENDED
 from syncs.models.choices import ChangeOutcome, Status
+from syncs.run import reissued
 from syncs.run.holding import check_limits, hold, note_pairs, supersede
 from syncs.run.lease import (
     Lease,
@@ -272,6 +273,7 @@ def _look(session: Session) -> None:
             drop_planned(session)
             for stage in session.stages:
                 stage.resolve(session)
+            reissued.decide(session)
     with _timed(session, "match"):
         match(session, lambda links: _absorbed(session, links))
     if not session.run.dry_run and not session.run.as_planned:

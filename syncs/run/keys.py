@@ -7,6 +7,7 @@ from typing import Any
 
 from connections.records import Side
 from syncs.models import RecordKey, RecordLink
+from syncs.run.identity import suspect
 from syncs.run.session import Session
 from syncs.run.store import keys_of
 
@@ -32,11 +33,18 @@ class KeyKeeper:
         link: RecordLink,
         before: Mapping[str, Any],
         after: Mapping[str, Any],
+        written: Mapping[str, Any],
     ) -> None:
-        """Note a record's values on a side, as they were and as they are."""
+        """Note a record's values on a side, as they were and as they are after a write.
+
+        Keys that we did not write may show that the id is another record's by now.
+        """
         # Further addresses, which only a read tells, stay.
         old = keys_of(self._session, side, before, {})
         now = keys_of(self._session, side, after, {})
+        if old and not old & now:
+            sent = keys_of(self._session, side, {**before, **written}, {})
+            suspect(self._session, side, link, sent, now)
         self._gone.update((link.pk, side, rank, value) for rank, value in old - now)
         self._new.update((link.pk, side, rank, value) for rank, value in now - old)
 

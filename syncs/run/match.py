@@ -19,6 +19,7 @@ from connections.records import Side
 from syncs.models import Change, RecordKey, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.holders import MAX_CANDIDATES, Crowds, Holder, Rivals, holders_of
+from syncs.run.identity import free
 from syncs.run.idset import IdSet, pages
 from syncs.run.session import Session, now
 from syncs.run.store import save_links, update_rows
@@ -239,5 +240,6 @@ def take_in(link: RecordLink, other: RecordLink) -> None:
     link.dirty = True
     link.state = RecordState.NEW
     link.keep_apart = False
+    free(link)
     link.error_code = link.error_text = link.error_field = ""
     link.candidates = []

@@ -12,7 +12,7 @@ from syncs.engine.fields import Baseline, Decision, decide
 from syncs.engine.values import ValueProblem, convert, is_blank, same
 from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import ChangeKind, RecordState
-from syncs.run import review
+from syncs.run import identity, reissued, review
 from syncs.run.gone import GonePlanner
 from syncs.run.naming import show as show
 from syncs.run.plan import rested
@@ -46,9 +46,26 @@ class RecordPlanner:
 
     def plan(self) -> None:
         due = [link for link in self.chunk.links if link.pk in self.chunk.due]
+        due = self._without_reissued(due)
         self._times = self._field_times(due)
         for link in due:
             self._plan(link)
+
+    def _without_reissued(self, due: list[RecordLink]) -> list[RecordLink]:
+        """Leave alone what is held because its id may have been given away."""
+        suspects = [link for link in due if identity.marked(link)]
+        right = reissued.agree(suspects) if suspects else set()
+        for link in suspects:
+            text = identity.held_text(link)
+            if link.pk in right:
+                identity.free(link)
+            elif text:
+                self._note(link, RecordState.FAILING, Code.ID_REUSED, text)
+                if not link.lost:
+                    self.gone.whole(link)  # a deletion that waits is none
+            else:  # not decided about: the next run reads both sides first
+                self.chunk.due.discard(link.pk)
+        return [link for link in due if not identity.marked(link)]
 
     def _field_times(self, due: list[RecordLink]) -> FieldTimes:
         """When fields changed that the rule `latest` decides about, where a side tells.

@@ -12,6 +12,7 @@ from connections.records import Record, Reference, Side
 from syncs.engine.matching import key_values
 from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import RecordState
+from syncs.run import identity
 from syncs.run.merges import follow_merges
 from syncs.run.session import PROBLEMS, REFUSED, Session, now
 from syncs.run.tombstones import settle_gone
@@ -138,6 +139,7 @@ def store_page(
     moved: list[RecordLink] = []
     same: list[tuple[RecordLink, datetime | None]] = []
     back: list[int] = []  # gone until now
+    was: dict[int, tuple[str | None, dict[str, Any]]] = {}  # id and values till now
     for record_id, record in by_id.items():
         link = known.get(record_id)
         if link is None:
@@ -146,6 +148,7 @@ def store_page(
             fresh.append(link)
             continue
         before = getattr(link, f"{side}_modified_at")
+        was[link.pk] = (link.id_on(side), link.values_on(side))
         if (
             lagging
             and _is_older(record, before)
@@ -159,15 +162,25 @@ def store_page(
                 back.append(link.pk)
         else:
             same.append((link, before))
+    # Another normaliser makes other keys of the same values.
+    again = [link for link, _ in same] if session.renewed else []
+    stored = _stored_keys(side, moved + again) if session.keys else {}
+    for link in moved:
+        known_as, values = was[link.pk]
+        record_id = link.id_on(side) or ""
+        if known_as != record_id or not stored.get(link.pk):
+            continue  # merged, or it had no key
+        old = keys_of(session, side, values, {}) if session.renewed else stored[link.pk]
+        new = keys_of(session, side, link.values_on(side), by_id[record_id].keys)
+        identity.suspect(session, side, link, old, new)
     RecordLink.objects.bulk_create(fresh, batch_size=200)
     save_links(moved)
     if back:
         for stage in session.stages:
             stage.revived(back)
     _touch(session, side, same)
-    # Another normaliser makes other keys of the same values.
-    again = [link for link, _ in same] if session.renewed else []
-    _store_keys(session, side, fresh, moved + again, by_id)
+    if session.keys:
+        _store_keys(session, side, fresh, moved + again, by_id, stored)
 
 
 def _is_older(record: Record, known_at: datetime | None) -> bool:
@@ -197,20 +210,25 @@ def _touch(
     save_links([link for link, _ in same if link.pk not in still])
 
 
+def _stored_keys(
+    side: Side, links: Sequence[RecordLink]
+) -> dict[int, set[tuple[int, str]]]:
+    stored: dict[int, set[tuple[int, str]]] = {}
+    for key in RecordKey.objects.filter(
+        link__in=[link.pk for link in links], side=side
+    ):
+        stored.setdefault(key.link_id, set()).add((key.rank, key.value))
+    return stored
+
+
 def _store_keys(
     session: Session,
     side: Side,
     fresh: Sequence[RecordLink],
     moved: Sequence[RecordLink],
     by_id: dict[str, Record],
+    stored: dict[int, set[tuple[int, str]]],
 ) -> None:
-    if not session.keys:
-        return
-    stored: dict[int, set[tuple[int, str]]] = {}
-    for key in RecordKey.objects.filter(
-        link__in=[link.pk for link in moved], side=side
-    ):
-        stored.setdefault(key.link_id, set()).add((key.rank, key.value))
     rows: list[RecordKey] = []
     stale: list[int] = []
     for link in (*fresh, *moved):

@@ -21,6 +21,7 @@ from connections.records import Canon, Draft, Outcome, Patch, Record, Side, Want
 from syncs.engine.values import ValueProblem, canonical, is_blank, same
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.identity import marked
 from syncs.run.idset import IdSet
 from syncs.run.keys import KeyKeeper
 from syncs.run.match import join
@@ -446,7 +447,7 @@ class RecordWriter:
                         continue  # the next read names it
             if record.modified_at is not None:
                 setattr(link, f"{side}_modified_at", record.modified_at)
-        self.keys.moved(side, link, link.values_on(side), values)
+        self.keys.moved(side, link, link.values_on(side), values, written)
         setattr(link, f"{side}_values", values)
         setattr(link, f"{side}_read_at", now())
 
@@ -585,7 +586,7 @@ class RecordWriter:
         """Whether both sides still hold what the change was planned from."""
         # What a person takes back does not hang on the other side's being there.
         lost = link.lost_on(side) if change.undoes else link.lost
-        if lost:
+        if lost or marked(link):
             return False
         if change.kind == ChangeKind.CREATE:
             if link.id_on(side) is not None or link.state == RecordState.UNCERTAIN:

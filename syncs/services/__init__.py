@@ -15,7 +15,7 @@ from syncs.services.approvals import (
     waiting,
     waits,
 )
-from syncs.services.pairing import PairError, pair, unpair
+from syncs.services.pairing import PairError, keep_apart, pair, pair_anew, unpair
 from syncs.services.reports import report
 from syncs.services.runs import (
     RunError,
@@ -46,9 +46,11 @@ __all__ = [
     "enqueue",
     "execute",
     "held_children",
+    "keep_apart",
     "left_alone",
     "outcomes",
     "pair",
+    "pair_anew",
     "pause",
     "plan_run",
     "report",

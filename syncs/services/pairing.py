@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from django.db import transaction
@@ -12,6 +12,7 @@ from connections.connectors.base import Connector, RejectedError, SchemaError
 from connections.records import ObjectType, Record, Side, Want
 from syncs.models import Change, ObjectSync, RecordKey, RecordLink, SyncRun
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run import identity
 from syncs.run.lease import Lease, LeaseBusy
 from syncs.run.match import take_in
 from syncs.run.session import now, open_session
@@ -83,6 +84,7 @@ def _alone(sync: ObjectSync) -> Iterator[Lease]:
 def pair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     """Tie two unpaired records; the next run is their first sync.
 
+    To tie the two of a pair that is held (ID_REUSED) is to confirm it: it goes on.
     Raises: PairError, also while a run of the sync is going on; ConnectorError where a
     record that no run has read yet cannot be read.
     """
@@ -97,6 +99,8 @@ def _pair(sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     other = _find(sync, Side.APP, app_id)
     if link is None or other is None:
         raise PairError(f"{sync}: one of the two records was not kept; sync first.")
+    if link.pk == other.pk and identity.marked(link):
+        return _confirm(link)
     if link.pk == other.pk:
         raise PairError(f"{hubspot_id} and {app_id} are paired already.")
     for one in (link, other):
@@ -120,6 +124,52 @@ def _pair(sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     return link
 
 
+def _confirm(link: RecordLink) -> RecordLink:
+    """The id is the same record's, whose keys all changed: what moved may travel."""
+    identity.free(link)
+    link.state, link.dirty = RecordState.NEW, True
+    link.error_code = link.error_text = link.error_field = ""
+    link.attempts, link.retry_at = 0, None
+    save_links([link])
+    return link
+
+
+def pair_anew(*, sync: ObjectSync, link_ids: Sequence[int]) -> int:
+    """Untie held pairs (ID_REUSED) so that the next run pairs their records by key.
+
+    Returns: how many. Raises: PairError while a run of the sync is going on.
+    """
+    done = 0
+    with _alone(sync):
+        for link in RecordLink.objects.filter(sync=sync, pk__in=link_ids):
+            if link.paired and identity.marked(link):
+                with transaction.atomic():
+                    _split(link, apart=False)
+                done += 1
+    return done
+
+
+def keep_apart(*, sync: ObjectSync, link_ids: Sequence[int], apart: bool = True) -> int:
+    """Leave unpaired records alone: their keys pair them with nothing, and nothing is
+    created for them. Or, with `apart` False, let their keys pair them again.
+
+    Returns: how many. Raises: PairError while a run of the sync is going on.
+    """
+    with _alone(sync), transaction.atomic():
+        rows = RecordLink.objects.filter(
+            sync=sync, pk__in=link_ids, keep_apart=not apart
+        )
+        links = [link for link in rows if not link.paired]
+        for link in links:
+            link.keep_apart, link.dirty = apart, True
+            link.state = RecordState.UNMATCHED if apart else RecordState.NEW
+            link.error_code = link.error_text = link.error_field = ""
+            link.candidates = []
+            link.attempts, link.retry_at = 0, None
+        save_links(links)
+        return len(links)
+
+
 def unpair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> None:
     """Untie two records; neither is changed, and their keys do not pair them again.
 
@@ -135,8 +185,14 @@ def _unpair(sync: ObjectSync, hubspot_id: str, app_id: str) -> None:
     ).first()
     if link is None:
         raise PairError(f"{sync}: {hubspot_id} and {app_id} are not paired.")
+    _split(link, apart=True)
+
+
+def _split(link: RecordLink, *, apart: bool) -> None:
+    """Give the app side of a pair a row of its own; `apart`: for good."""
+    state = RecordState.UNMATCHED if apart else RecordState.NEW
     other = RecordLink(
-        sync=sync,
+        sync=link.sync,
         app_id=link.app_id,
         app_values=link.app_values,
         app_references=link.app_references,
@@ -145,14 +201,17 @@ def _unpair(sync: ObjectSync, hubspot_id: str, app_id: str) -> None:
         app_seen=link.app_seen,
         app_gone_at=link.app_gone_at,
         app_vanished_at=link.app_vanished_at,
-        keep_apart=True,
-        state=RecordState.UNMATCHED,
+        keep_apart=apart,
+        state=state,
     )
-    link.app_id, link.paired_at, link.keep_apart = None, None, True
+    link.app_id, link.paired_at, link.keep_apart = None, None, apart
     link.app_values, link.app_references, link.baseline = {}, {}, {}
     link.app_modified_at = link.app_read_at = link.app_gone_at = None
     link.app_vanished_at = None
-    link.app_seen, link.dirty, link.state = 0, True, RecordState.UNMATCHED
+    link.app_seen, link.dirty, link.state = 0, True, state
+    link.error_code = link.error_text = link.error_field = ""
+    link.attempts, link.retry_at = 0, None
+    identity.free(link)
     save_links([link])
     other.save()
     RecordKey.objects.filter(link=link, side="app").update(link=other)

@@ -13,7 +13,8 @@ from syncs import selectors, services
 
 class Command(Base):
     help = (
-        "Tie a HubSpot record and an app record by hand; they sync from the next run."
+        "Tie a HubSpot record and an app record by hand; they sync from the next run. "
+        "To tie the two of a pair that is held (ID_REUSED) is to confirm it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
