@@ -12,17 +12,16 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
-from django.db.models.fields.json import KeyTransform
+from django.db.models import Q
 
 from connections.catalogue import Code
 from connections.connectors.base import FeedLost, SchemaError
-from connections.records import Page, Side, Window
+from connections.records import Page, Side
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
 from syncs.run.feeding import PLACES, fed, feeds, place_now, place_of
@@ -30,10 +29,10 @@ from syncs.run.session import Held, Session, SliceOver, is_due, now
 from syncs.run.store import save_links, store_page
 from syncs.run.tombstones import bury, forget_archived
 from syncs.run.vanishing import conclude, enough
+from syncs.run.windows import WINDOWS, known_in, known_well, note_of
 
 DONE = "done"  # in a sync's read_state: {side: run that read it completely}
 CURSORS = {Side.HUBSPOT: "hubspot_cursor", Side.APP: "app_cursor_at"}
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 GONE_BATCH = 500  # ids confirmed at once
 
 
@@ -247,11 +246,14 @@ def _read_changed(session: Session, side: Side) -> None:
     if window.unstamped:
         for page in connector.unstamped(obj, want):
             _keep_page(session, side, page, None)
-    if not _known_well(session, side, window, after=since, until=cursor):
+    agreed = known_well(session, side, window, after=since, until=cursor)
+    if not agreed:
         for page in connector.changed(obj, want, after=since, until=cursor):
             _keep_page(session, side, page, None, searched=True)
         _look_for_unseen(session, side, after=since, until=cursor)
-    _set_cursor(session, side, min(newest, max(read_at or newest, cursor)))
+    at = min(newest, max(read_at or newest, cursor))
+    note = note_of(session, window, since, cursor) if agreed else None
+    _set_cursor(session, side, at, window=note)
 
 
 def _read_fed(session: Session, side: Side) -> None:
@@ -300,64 +302,18 @@ def _let_search_settle(session: Session) -> None:
     time.sleep(min(max(settings.SEARCH_SETTLE_SECONDS - waited, 0.0), 60.0))
 
 
-def _known_well(
-    session: Session, side: Side, window: Window, *, after: datetime, until: datetime
-) -> bool:
-    """Whether our rows have what a window shows: neither a record nor a change is missed.
-
-    A change that became visible late may lie in the window beside one known before.
-    """
-    known = _known(session, side, after=after, until=until)
-    if known.count() != window.count:
-        return False
-    at = f"{side}_modified_at"
-    if window.stamps is not None:
-        stamps = known.values_list(at, flat=True).iterator(chunk_size=2000)
-        if sum((stamp - EPOCH) // MICROSECOND for stamp in stamps) != window.stamps:
-            return False
-    seen = dict(
-        known.filter(**{f"{side}_id__in": list(window.newest)}).values_list(
-            f"{side}_id", at
-        )
-    )
-    return all(seen.get(i) == stamp for i, stamp in window.newest.items())
-
-
 def _look_for_unseen(
     session: Session, side: Side, *, after: datetime, until: datetime
 ) -> None:
     """Read by id what should lie in a window and was not shown: it is gone, or search
     is behind. Left as it is, it would make every run read the window again."""
-    unseen = _known(session, side, after=after, until=until).filter(
+    unseen = known_in(session, side, after=after, until=until).filter(
         **{f"{side}_seen__lt": session.run.pk}
     )
     last = 0
     while links := list(unseen.filter(pk__gt=last).order_by("pk")[:GONE_BATCH]):
         last = links[-1].pk
         reread(session, side, links, conclude=False)
-
-
-def _known(
-    session: Session, side: Side, *, after: datetime, until: datetime
-) -> QuerySet[RecordLink]:
-    """Links whose record should show in a window: those that are archived by a field
-    are there, too."""
-    there = Q(
-        **{f"{side}_gone_at__isnull": True, f"{side}_vanished_at__isnull": True},
-    )
-    rows = RecordLink.objects.filter(
-        sync=session.sync,
-        **{
-            f"{side}_modified_at__gt": after,
-            f"{side}_modified_at__lte": until,
-            f"{side}_id__isnull": False,
-        },
-    )
-    declared = session.sync.archive.get(side)
-    if declared is not None:
-        rows = rows.alias(archived=KeyTransform(declared["field"], f"{side}_values"))
-        there |= Q(archived=declared["value"])
-    return rows.filter(there)
 
 
 # Common --------------------------------------------------------------------------------
@@ -431,12 +387,14 @@ def _set_cursor(
     at: datetime | None,
     *,
     feed: str | None = None,
+    window: list[object] | None = None,
     done: bool = False,
 ) -> None:
     """Move a side's cursor, now that everything up to it is committed.
 
-    `feed`: the place in the system's change log. `done`: by a complete read, which a
-    later slice need not make again.
+    `feed`: the place in the system's change log. `window`: the one before the cursor, if
+    it agreed with our rows. `done`: by a complete read, which a later slice need not make
+    again.
     """
     if session.run.limit is not None:
         return
@@ -445,6 +403,7 @@ def _set_cursor(
         sync.read_state.pop(side, None)
         if done:
             sync.read_state.setdefault(DONE, {})[side] = session.run.pk
+        sync.read_state.setdefault(WINDOWS, {})[side] = window
         if feed is not None or done:
             sync.read_state.setdefault(PLACES, {})[side] = feed
         fields = ["read_state"]
