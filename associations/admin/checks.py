@@ -27,6 +27,8 @@ _OWN_FIELDS = {
     "marker": "marker_hubspot",
     "on_create.hubspot": "on_create_hubspot",
     "on_create.app": "on_create_app",
+    "archive.hubspot": "archive_hubspot",
+    "archive.app": "archive_app",
     "every": "every_s",
 }
 
@@ -68,7 +70,9 @@ class CheckedSyncForm(ObjectSyncForm):
             return cleaned
         problems = Problems()
         spec = _spec(self, rows)
-        check = SyncCheck(spec, schemas_of(self.instance), problems)
+        check = SyncCheck(
+            spec, schemas_of(self.instance), problems, kind=self.instance.app.kind
+        )
         self.settled = check.fields()
         if self.settled is not None:
             self.types = check.links(self._targets(), self._known_types)
@@ -81,6 +85,12 @@ class CheckedSyncForm(ObjectSyncForm):
         for problem in problems.found:
             self._show(problem, rows)
         return cleaned
+
+    def settled_archive(self) -> dict[str, Any]:
+        """In canonical form, as values are compared with it."""
+        if self.settled is None:
+            return self.archive
+        return {side: dict(one) for side, one in self.settled.archive.items()}
 
     def _targets(self) -> dict[str, tuple[str, str]]:
         syncs = ObjectSync.objects.filter(app=self.instance.app_id, archived_at=None)
@@ -160,6 +170,8 @@ def _spec(form: CheckedSyncForm, rows: Rows) -> SyncSpec:
             "conflict",
             "creates",
             "matching",
+            "deletes",
+            "hard_delete",
             "app_cursor",
             "timezone",
         )
@@ -169,6 +181,7 @@ def _spec(form: CheckedSyncForm, rows: Rows) -> SyncSpec:
         **own,
         marker=form.marker,
         on_create=form.on_create,
+        archive=form.archive,
         match=_match(rows.of("match")),
         fields=tuple(
             FieldSpec(

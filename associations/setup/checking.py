@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
 from associations.services import Types, find_type
+from associations.setup.archive import check_archive
 from associations.setup.defaults import default_match
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import AssociationSpec, FieldSpec, SyncSpec
@@ -43,6 +44,7 @@ class SyncCheck:
     schemas: Mapping[Side, Schema]
     problems: Problems
     objects: dict[Side, ObjectType] = field(default_factory=dict)
+    kind: str = "postgres"  # of the app
 
     def bad(self, at: str, text: str) -> None:
         self.problems.add(f"{self.spec.path}.{at}" if at else self.spec.path, text)
@@ -73,8 +75,10 @@ class SyncCheck:
                 self.bad("matching", "No default key fits these objects; give a match.")
         for part in (part for key in match for part in key):
             for side, name in ((Side.HUBSPOT, part.hubspot), (Side.APP, part.app)):
-                self._field(side, name, f"{part.path}.{side}")
-        return replace(self.spec, match=match, on_create=self._constants())
+                self.known_field(side, name, f"{part.path}.{side}")
+        constants = self._constants()
+        archive = check_archive(self, constants)
+        return replace(self.spec, match=match, on_create=constants, archive=archive)
 
     # Objects and fields -----------------------------------------------------------------
 
@@ -86,7 +90,7 @@ class SyncCheck:
             self.bad(key, f"There is no object {name!r}.{hint(name, known)}")
         elif found.refused:
             self.bad(key, found.refused)
-        elif not found.writable and self._writes(side):
+        elif not found.writable and self.writes(side):
             way = "to_hubspot" if side is Side.APP else "to_app"
             why = f" ({found.read_only_reason})" if found.read_only_reason else ""
             self.bad(key, f"{name} cannot be written{why}; use direction: {way}.")
@@ -95,10 +99,10 @@ class SyncCheck:
         else:
             self.objects[side] = found
 
-    def _writes(self, side: Side, direction: str = "") -> bool:
+    def writes(self, side: Side, direction: str = "") -> bool:
         return (direction or self.spec.direction) in ("two_way", f"to_{side}")
 
-    def _field(self, side: Side, name: str, path: str) -> Field | None:
+    def known_field(self, side: Side, name: str, path: str) -> Field | None:
         found = self.objects[side].field(name)
         if found is None:
             known = [f.name for f in self.objects[side].fields]
@@ -121,7 +125,7 @@ class SyncCheck:
 
     def _mapping(self, mapping: FieldSpec) -> None:
         found = {
-            side: self._field(
+            side: self.known_field(
                 side, str(getattr(mapping, side)), f"{mapping.path}.{side}"
             )
             for side in Side
@@ -134,7 +138,7 @@ class SyncCheck:
             return
         direction = mapping.direction or self.spec.direction
         for side, field_ in ((Side.HUBSPOT, hubspot), (Side.APP, app)):
-            if field_.read_only and self._writes(side, direction):
+            if field_.read_only and self.writes(side, direction):
                 why = f" ({field_.read_only_reason})" if field_.read_only_reason else ""
                 self.problems.add(
                     f"{mapping.path}.{side}",
@@ -176,7 +180,7 @@ class SyncCheck:
             direction = mapping.direction or self.spec.direction
             for side in Side:
                 name = str(getattr(mapping, side))
-                if self._writes(side, direction):
+                if self.writes(side, direction):
                     if (side, name) in seen:
                         self.problems.add(
                             f"{mapping.path}.{side}",
@@ -200,14 +204,14 @@ class SyncCheck:
         name = self.spec.app_cursor
         if name in ("", "none"):
             return
-        found = self._field(Side.APP, name, f"{self.spec.path}.app_cursor")
+        found = self.known_field(Side.APP, name, f"{self.spec.path}.app_cursor")
         if found is not None and found.type != ValueType.DATETIME:
             self.bad("app_cursor", f"{name} is a {found.type}, not a time of change.")
 
     def _marker(self) -> None:
         for word, name in self.spec.marker.items():
             side, path = Side(word), f"{self.spec.path}.marker.{word}"
-            found = self._field(side, name, path)
+            found = self.known_field(side, name, path)
             if found is None:
                 continue
             if not found.unique:
@@ -225,7 +229,7 @@ class SyncCheck:
             side = Side(word)
             for name, value in constants.items():
                 path = f"{self.spec.path}.on_create.{word}.{name}"
-                found = self._field(side, name, path)
+                found = self.known_field(side, name, path)
                 if found is None:
                     continue
                 if found.read_only:
@@ -291,7 +295,7 @@ class SyncCheck:
                 f"{link.path}.app_field",
                 f"{link.app_field!r} {what} in {app.name}.{hint(link.app_field, known)}",
             )
-        elif found.read_only and self._writes(Side.APP, link.direction):
+        elif found.read_only and self.writes(Side.APP, link.direction):
             self.problems.add(
                 f"{link.path}.app_field",
                 f"{link.app_field} is read-only; use direction: to_hubspot.",

@@ -124,6 +124,10 @@ def _sync(sync: ObjectSync) -> Json:
     found["fields"] = [_field(m) for m in sync.field_mappings.all()]
     if sync.on_create:
         found["on_create"] = _text(dict(sync.on_create))
+    for name in ("deletes", "hard_delete"):
+        _unless_usual(found, name, getattr(sync, name))
+    if sync.archive:
+        found["archive"] = _text(dict(sync.archive))
     if sync.limits:
         found["limits"] = {
             name: "off" if most is None else most for name, most in sync.limits.items()

@@ -152,7 +152,7 @@ class LiveCheck:
                 objects = (stored.hubspot_object, stored.app_object)
                 named.setdefault(stored.name, objects)
         for sync in app.syncs:
-            check = SyncCheck(sync, schemas, self.problems)
+            check = SyncCheck(sync, schemas, self.problems, kind=app.kind)
             settled = check.fields()
             if settled is None:
                 continue

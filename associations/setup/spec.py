@@ -83,6 +83,9 @@ class SyncSpec:
     marker: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[FieldSpec, ...] = ()
     on_create: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    deletes: str = "ignore"
+    hard_delete: bool = False
+    archive: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     limits: Mapping[str, int | None] = field(default_factory=dict)
     every_s: int | None = 600
     sweep_every_s: int = 3600

@@ -22,6 +22,7 @@ SIDES = ("hubspot", "app")
 DIRECTIONS = ("two_way", "to_hubspot", "to_app")
 CONFLICTS = ("hubspot", "app", "latest", "review")
 LINK_CONFLICTS = ("hubspot", "app", "review")  # links have no time of change
+DELETES = ("ignore", "ask", "propagate")
 CREATES = ("both", "to_hubspot", "to_app", "none")
 NORMALIZERS = ("exact", "casefold", "email", "domain", "phone", "digits")
 PART_KEYS = ("hubspot", "app", "normalize")
@@ -70,13 +71,7 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
     keys = Keys.of(value, path, problems, "A sync", SYNC_KEYS)
     if keys is None:
         return None
-    keys.later("filters", "archive", "hard_delete")
-    keys.choice(
-        "deletes",
-        ("ignore",),
-        "ignore",
-        {"ask": "deletes: ask", "propagate": "deletes: propagate"},
-    )
+    keys.later("filters")
     match = keys.items("match", lambda v, p: _match_key(v, p, problems))
     return SyncSpec(
         path=path,
@@ -92,6 +87,9 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
         marker=_marker(keys),
         fields=_fields(keys, problems),
         on_create=_on_create(keys),
+        deletes=keys.choice("deletes", DELETES, "ignore"),
+        hard_delete=keys.boolean("hard_delete", False),
+        archive=_archive(keys),
         limits=_limits(keys),
         every_s=keys.seconds_or_off("every", 600),
         sweep_every_s=keys.seconds("sweep_every", 3600),
@@ -117,6 +115,26 @@ def _timezone(keys: Keys) -> str:
         keys.bad("timezone", f"There is no time zone {shown(name)}.{remedy}")
         return "UTC"
     return name
+
+
+def _archive(keys: Keys) -> Mapping[str, Mapping[str, Any]]:
+    """By side, the field that archives a record and the value it has then."""
+    sides = keys.map("archive", "archive", SIDES)
+    found: dict[str, Mapping[str, Any]] = {}
+    if sides is None:
+        return found
+    for side in SIDES:
+        inner = sides.map(side, f"archive.{side}", ("field", "value"))
+        if inner is None:
+            continue
+        name, value = inner.required("field"), inner.tree.get("value")
+        if value is None:
+            inner.bad("value", "value is missing: what the field holds once archived.")
+        elif isinstance(value, dict | list):
+            inner.bad("value", f"value must be a single value, not {shown(value)}.")
+        elif name:
+            found[side] = {"field": name, "value": value}
+    return found
 
 
 def _limits(keys: Keys) -> Mapping[str, int | None]:

@@ -131,6 +131,14 @@ class ObjectSyncForm(SyncModelForm):
     on_create_app = PairsField(
         label="New app records get", help_text='One "field = value" a line.'
     )
+    archive_hubspot = PairsField(
+        label="HubSpot records are archived by",
+        help_text='Blank: by HubSpot itself; else one "property = value".',
+    )
+    archive_app = PairsField(
+        label="App records are archived by",
+        help_text='One "field = value", such as: archived = true',
+    )
 
     class Meta:
         model = ObjectSync
@@ -142,6 +150,8 @@ class ObjectSyncForm(SyncModelForm):
             "conflict",
             "creates",
             "matching",
+            "deletes",
+            "hard_delete",
             "every_s",
             "sweep_every_s",
             "full_every_s",
@@ -154,6 +164,8 @@ class ObjectSyncForm(SyncModelForm):
             "conflict": "Resolve data conflicts",
             "creates": "Create new records",
             "matching": "Record matching",
+            "deletes": "When a record is deleted",
+            "hard_delete": "Delete what cannot be archived",
             "every_s": "Run every",
             "app_cursor": "App's time of change",
             "timezone": "Time zone",
@@ -173,6 +185,10 @@ class ObjectSyncForm(SyncModelForm):
         for side in Side:
             constants = sync.on_create.get(side, {})
             self.fields[f"on_create_{side}"].initial = constants
+            declared = sync.archive.get(side)
+            self.fields[f"archive_{side}"].initial = (
+                {declared["field"]: declared["value"]} if declared else {}
+            )
         if "app_cursor" in self.fields:
             self.fields["app_cursor"].widget.attrs["list"] = APP_FIELDS
         if "timezone" in self.fields:
@@ -206,7 +222,24 @@ class ObjectSyncForm(SyncModelForm):
             value = cleaned.get(name)
             if value is not None and value < 60:
                 self.add_error(name, "At least 60 seconds.")
+        for side in Side:
+            if len(cleaned.get(f"archive_{side}") or {}) > 1:
+                self.add_error(f"archive_{side}", "One field tells; name only one.")
         return cleaned
+
+    @property
+    def archive(self) -> dict[str, Any]:
+        given = {
+            side.value: next(
+                iter((self.cleaned_data.get(f"archive_{side}") or {}).items()), None
+            )
+            for side in Side
+        }
+        return {
+            side: {"field": pair[0], "value": pair[1]}
+            for side, pair in given.items()
+            if pair is not None
+        }
 
     @property
     def marker(self) -> dict[str, str]:
@@ -225,6 +258,11 @@ class ObjectSyncForm(SyncModelForm):
         super()._post_clean()  # type: ignore[misc]
         self.instance.marker = self.marker
         self.instance.on_create = self.on_create
+        self.instance.archive = self.settled_archive()
+
+    def settled_archive(self) -> dict[str, Any]:
+        """What is stored of the archive fields."""
+        return self.archive
 
 
 def _offer(fields: Mapping[str, forms.Field]) -> None:

@@ -46,6 +46,9 @@ DEFINITION = (
     "matching",
     "marker",
     "on_create",
+    "deletes",
+    "hard_delete",
+    "archive",
     "app_cursor",
     "timezone",
 )
@@ -171,8 +174,9 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
                 ("Time of change", {"fields": ["app_cursor", "timezone"]}),
             ]
         extras = ["marker_hubspot", "on_create_hubspot", "on_create_app"]
+        archive = ["archive_hubspot", "archive_app"]
         if not self.has_change_permission(request, obj):
-            extras = ["marker", "on_create"]
+            extras, archive = ["marker", "on_create"], ["archive"]
         return [
             ("Data", {"fields": ["app", "name", "data", "enabled"]}),
             (
@@ -193,6 +197,14 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
                 },
             ),
             ("New records", {"fields": extras}),
+            (
+                "Deleted records",
+                {
+                    "fields": ["deletes", "hard_delete", *archive],
+                    "description": "A record counts as deleted once its system says so "
+                    "for its id, or its archive field holds the value that archives it.",
+                },
+            ),
             (
                 "Schedule",
                 {
