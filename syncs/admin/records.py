@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
-from connections.admin.base import CodeFilter, InfinitePaginator, PageAdmin
+from connections.admin.base import Button, CodeFilter, InfinitePaginator, PageAdmin
 from connections.records import Side
 from connections.templatetags.crosslink import badge
+from syncs import services
+from syncs.admin.actions import CHANGE_SYNCS
 from syncs.admin.filters import SyncFilter
 from syncs.models import Change, ObjectSync, RecordKey, RecordLink
 from syncs.models.choices import RecordState
@@ -38,11 +41,36 @@ def records_with_key(term: str) -> list[int]:
     return list(keys.values_list("link", flat=True).distinct()[:FOUND])
 
 
+def create_again(request: HttpRequest, links: Sequence[RecordLink]) -> None:
+    try:
+        count = services.create_again(links=links)
+    except services.PairError as exc:
+        messages.error(request, str(exc))
+        return
+    messages.success(
+        request,
+        f"{count} to be paired by key, or created, in the next run. Press Sync now on "
+        "the sync's page to do it at once.",
+    )
+
+
 @admin.register(RecordLink)
 class RecordLinkAdmin(PageAdmin[RecordLink]):
     """What each record of a sync is paired with; only the engine writes it."""
 
     page_template = "crosslink/record.html"
+    buttons = (
+        Button(
+            "create-again",
+            "Create again",
+            create_again,
+            CHANGE_SYNCS,
+            icon="restart_alt",
+            question="The record that is left is paired by its key in the next run, or "
+            "its counterpart is created. What it was paired with is forgotten.",
+            when=services.survives,
+        ),
+    )
     list_display = ["record", "sync", "key", "shown_state", "shown_code", "age"]
     list_filter = ["state", CodeFilter, SyncFilter]
     search_fields = ["hubspot_id"]

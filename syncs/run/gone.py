@@ -15,7 +15,7 @@ from django.db.models import Q
 
 from connections.catalogue import Code
 from connections.records import Capabilities, Side
-from syncs.models import Change, ObjectSync, RecordLink
+from syncs.models import Change, ObjectSync, RecordKey, RecordLink
 from syncs.models.choices import (
     OPEN_STATUSES,
     Awaiting,
@@ -95,6 +95,7 @@ class GonePlanner:
         self.ways = ways(chunk.session)
         self.names = {Side.HUBSPOT: "HubSpot", Side.APP: self.sync.app.name}
         self._waiting, self._approved = self._queue()
+        self._contested = self._with_twins()
 
     def _queue(self) -> tuple[dict[int, Change], set[int]]:
         """The deletions of the chunk that wait for a person, and the links of those that
@@ -119,6 +120,35 @@ class GonePlanner:
             {row.link_id: row for row in waiting if row.link_id},
             {i for i in approved.values_list("link_id", flat=True) if i},
         )
+
+    def _with_twins(self) -> set[int]:
+        """Survivors whose key another record holds where their counterpart is gone."""
+        if self.sync.deletes == Deletes.IGNORE:
+            return set()
+        found: set[int] = set()
+        for side in Side:
+            left = [
+                link.pk
+                for link in self.chunk.links
+                if link.pk in self.chunk.due
+                and link.gone_on(side) is not None
+                and link.gone_on(side.other) is None
+            ]
+            keys: dict[tuple[int, str], set[int]] = {}
+            held = RecordKey.objects.filter(link__in=left, side=side.other)
+            for link_id, rank, value in held.values_list("link_id", "rank", "value"):
+                keys.setdefault((rank, value), set()).add(link_id)
+            if not keys:
+                continue
+            twins = RecordKey.objects.filter(
+                sync=self.sync,
+                side=side,
+                value__in={value for _, value in keys},
+                **{f"link__{side}_gone_at__isnull": True},
+            )
+            for rank, value in twins.values_list("rank", "value").distinct():
+                found |= keys.get((rank, value), set())
+        return found
 
     # A pair that is whole ---------------------------------------------------------------
 
@@ -178,6 +208,14 @@ class GonePlanner:
             self._leave(link, f"{lost}; the other side is left as it is.")
         elif why := self._why_not(link, side):
             self._leave(link, f"{lost}; the other side is left as it is: {why}.")
+        elif link.pk in self._contested:
+            self._retract(link, "Another record has the same key.")
+            text = (
+                f"{lost}, where another record has the same match key: what this is "
+                "paired with has to be settled before it can be archived."
+            )
+            note = Note(RecordState.WAITING, Code.MATCH_AMBIGUOUS, text)
+            self.chunk.note(link, note)
         else:
             self._travel(link, side)
 

@@ -9,7 +9,7 @@ holders are marked ambiguous, with the others as candidates.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -21,6 +21,7 @@ from syncs.models.choices import RecordState
 from syncs.run.holders import MAX_CANDIDATES, Crowds, Holder, Rivals, holders_of
 from syncs.run.identity import free
 from syncs.run.idset import IdSet, pages
+from syncs.run.rivals import Asked, some_rival_is_gone
 from syncs.run.session import Session, now
 from syncs.run.store import save_links, update_rows
 
@@ -38,6 +39,7 @@ def match(session: Session, moved: Moved) -> None:
     session.advance("matching", place.get("rank", 0), len(session.keys))
     # Links that an earlier key, or an earlier slice, found ambiguous or paired.
     settled = IdSet()
+    asked: Asked = set()
     for page in pages(_ambiguous(session), "pk") if place else ():
         settled.update(pk for (pk,) in page)
     for rank in range(place.get("rank", 0), len(session.keys)):
@@ -45,7 +47,7 @@ def match(session: Session, moved: Moved) -> None:
         crowds = Crowds(session, rank)
         for some, values, last in _values(session, rank, start):
             crowds.look(values)
-            _match_values(session, rank, some, values, crowds, settled, moved)
+            _match_values(session, rank, some, values, crowds, settled, asked, moved)
             run.place = {"phase": "match", "rank": rank, "last": last}
             run.save(update_fields=["place"])
             session.breathe()
@@ -101,10 +103,22 @@ def _match_values(
     values: Sequence[str],
     crowds: Crowds,
     settled: IdSet,
+    asked: Asked,
     moved: Moved,
 ) -> None:
     """Pair or clash the holders of the values that some links hold."""
     holders, by_value = holders_of(session, rank, crowds.holders(values, links))
+    pairs, clashes = _judge(holders, by_value, crowds)
+    if some_rival_is_gone(session, holders, clashes, asked):
+        holders, by_value = holders_of(session, rank, crowds.holders(values, links))
+        pairs, clashes = _judge(holders, by_value, crowds)
+    _pair_or_clash(session, holders, pairs, clashes, settled, moved)
+
+
+def _judge(
+    holders: Mapping[int, Holder], by_value: Mapping[str, set[int]], crowds: Crowds
+) -> tuple[set[tuple[int, int]], dict[int, set[int]]]:
+    """Which links pair, and which are ambiguous with which others."""
     pairs: set[tuple[int, int]] = set()
     clashes: dict[int, set[int]] = {}
     for value in sorted(by_value):
@@ -127,7 +141,7 @@ def _match_values(
                 clashes.setdefault(holder.link_id, set()).update(
                     other.link_id for other in found
                 )
-    _pair_or_clash(session, holders, pairs, clashes, settled, moved)
+    return pairs, clashes
 
 
 def _ordered(one: Holder, other: Holder) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from syncs.models import RecordLink
 from syncs.run.session import Session, now
 from syncs.run.tombstones import MERGED, keep
 
+_LOST = ("hubspot_gone_at", "hubspot_vanished_at")
+
 
 def follow_merges(
     session: Session,
@@ -43,7 +45,8 @@ def _merge(
     known: dict[str | None, RecordLink],
 ) -> None:
     heir = _heir(session, survivor, home, merged)
-    if heir is not home:
+    fresh = heir is not home
+    if fresh:
         if home is not None:
             _give_way(session, home, heir)
         known[survivor.id] = heir
@@ -53,21 +56,15 @@ def _merge(
             continue
         if not _alive(link):
             _give_way(session, link, heir)
+            fresh = True
         elif link.stage_state.get("merged_into") != survivor.id:
             link.hubspot_gone_at = link.hubspot_gone_at or now()
             link.hubspot_vanished_at = None
             link.stage_state["merged_into"] = survivor.id
-            link.dirty = True
-            link.save(
-                update_fields=[
-                    "hubspot_gone_at",
-                    "hubspot_vanished_at",
-                    "stage_state",
-                    "dirty",
-                ]
-            )
-    if heir.app_gone_at is not None or heir.app_vanished_at is not None:
-        # What was deleted in the app was one of two records, not both.
+            link.dirty = fresh = True
+            link.save(update_fields=[*_LOST, "stage_state", "dirty"])
+    if fresh:
+        # A deletion in the app that comes with this was of one record, not of both.
         keep(heir, MERGED)
         heir.dirty = True
         heir.save(update_fields=["stage_state", "dirty"])

@@ -29,6 +29,7 @@ from syncs.services.runs import (
     start,
     wake,
 )
+from syncs.services.survivors import create_again, survives
 from syncs.services.undo import left_alone, start_undo, undo_report, undoable
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "approve_run",
     "cancel",
     "counted",
+    "create_again",
     "describe",
     "drop_queue",
     "drop_run",
@@ -57,6 +59,7 @@ __all__ = [
     "resume",
     "start",
     "start_undo",
+    "survives",
     "undo_report",
     "undoable",
     "unpair",

@@ -70,7 +70,7 @@ def _fetched(
 
 
 @contextmanager
-def _alone(sync: ObjectSync) -> Iterator[Lease]:
+def alone(sync: ObjectSync) -> Iterator[Lease]:
     """Keep runs away meanwhile: they write back whole rows that they read before."""
     try:
         with Lease(sync) as lease:
@@ -88,7 +88,7 @@ def pair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> RecordLink:
     Raises: PairError, also while a run of the sync is going on; ConnectorError where a
     record that no run has read yet cannot be read.
     """
-    with _alone(sync) as lease:
+    with alone(sync) as lease:
         ids = _read(sync, lease, {Side.HUBSPOT: hubspot_id, Side.APP: app_id})
         with transaction.atomic():
             return _pair(sync, ids[Side.HUBSPOT], ids[Side.APP])
@@ -140,7 +140,7 @@ def pair_anew(*, sync: ObjectSync, link_ids: Sequence[int]) -> int:
     Returns: how many. Raises: PairError while a run of the sync is going on.
     """
     done = 0
-    with _alone(sync):
+    with alone(sync):
         for link in RecordLink.objects.filter(sync=sync, pk__in=link_ids):
             if link.paired and identity.marked(link):
                 with transaction.atomic():
@@ -155,7 +155,7 @@ def keep_apart(*, sync: ObjectSync, link_ids: Sequence[int], apart: bool = True)
 
     Returns: how many. Raises: PairError while a run of the sync is going on.
     """
-    with _alone(sync), transaction.atomic():
+    with alone(sync), transaction.atomic():
         rows = RecordLink.objects.filter(
             sync=sync, pk__in=link_ids, keep_apart=not apart
         )
@@ -175,7 +175,7 @@ def unpair(*, sync: ObjectSync, hubspot_id: str, app_id: str) -> None:
 
     Raises: PairError, also while a run of the sync is going on.
     """
-    with _alone(sync), transaction.atomic():
+    with alone(sync), transaction.atomic():
         _unpair(sync, hubspot_id, app_id)
 
 
