@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from types import MethodType
 from typing import Any, NoReturn
 
@@ -14,6 +16,7 @@ from connections.redaction import redact
 
 FAILED, USAGE = 1, 2  # exit codes
 INTERRUPTED = 130
+PIPE_CLOSED = 141  # as shells report SIGPIPE
 
 
 class Refused(CommandError):
@@ -50,6 +53,10 @@ class Command(BaseCommand):
             self._end(str(exc), exc.returncode)
         except KeyboardInterrupt:
             self._end("Interrupted.", INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever reads (head, a pager) has seen enough; nothing is left to flush.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(PIPE_CLOSED) from None
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:

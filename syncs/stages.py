@@ -101,12 +101,24 @@ class RecordStage:
             session.tally.error(code, text, count=count)
         return {
             "matched": paired.count(),
-            "in_sync": states.get(RecordState.IN_SYNC, 0),
+            "in_sync": states.get(RecordState.IN_SYNC, 0) - _held_back(session),
             "excluded": states.get(RecordState.EXCLUDED, 0),
             "failing": sum(count for _, count in by_code),
             "waiting": states.get(RecordState.WAITING, 0),
             **_waiting(session),
         }
+
+
+def _held_back(session: Session) -> int:
+    """Records that were in sync and whose change a limit holds."""
+    held = Change.objects.filter(
+        sync=session.sync,
+        outcome=ChangeOutcome.HELD,
+        awaiting=Awaiting.LIMITS,
+        kind__in=(ChangeKind.UPDATE, ChangeKind.ARCHIVE),
+        link__state=RecordState.IN_SYNC,
+    )
+    return held.order_by().values("link").distinct().count()
 
 
 def _waiting(session: Session) -> dict[str, Any]:

@@ -63,13 +63,14 @@ def test_a_plan_over_a_limit_is_held_whole_and_approved_whole(world):
     found = world.run(world.contacts)
     (part,) = found["syncs"]
     assert (found["status"], part["status"], part["held"]) == ("held", "held", 4)
+    assert (part["matched"], part["in_sync"]) == (8, 4)
     assert part["updated"] == {"hubspot": 0, "app": 0}
     assert part["errors"] == [
         {
             "code": "HELD_BY_LIMITS",
             "count": 1,
-            "example": "The plan would update 4 records (limit 3). What is left of it "
-            "waits for approval.",
+            "example": "The plan would update 4 records (limit 3). It waits whole for "
+            "approval.",
         }
     ]
     assert world.sandbox.control.writes() == before

@@ -175,13 +175,13 @@ def _work(
     session = open_session(run, lease, progress)
     session.deadline = deadline
     session.stages = make_stages()
+    held = None
     try:
-        _pin(session)
-        for stage in session.stages:
-            stage.prepare(session)
-        session.look_for_missing()
-        held = None
         try:
+            _pin(session)
+            for stage in session.stages:
+                stage.prepare(session)
+            session.look_for_missing()
             if run.as_planned:
                 _apply_plan(session)
             else:
@@ -189,6 +189,10 @@ def _work(
         except Held as exc:
             held = exc
             hold(session, exc)
+        except ConnectorError:
+            # What stands, stands also after a run that could not go on.
+            _count(session)
+            raise
         _finish(session, held)
     finally:
         session.count_calls()
@@ -349,13 +353,19 @@ def _take_over(session: Session) -> None:
 # The end -------------------------------------------------------------------------------
 
 
-def _finish(session: Session, held: Held | None) -> None:
-    run = session.run
-    session.advance("finishing")
+def _count(session: Session) -> dict[str, object]:
+    """Count what stands, for the run's row."""
     totals: dict[str, object] = {}
     for stage in session.stages:
         totals |= stage.totals(session)
-    run.totals = totals
+    session.run.totals = totals
+    return totals
+
+
+def _finish(session: Session, held: Held | None) -> None:
+    run = session.run
+    session.advance("finishing")
+    totals = _count(session)
     links = totals.get("associations")
     failing = int(str(totals.get("failing", 0)))
     failing += links.get("failing", 0) if isinstance(links, dict) else 0

@@ -64,9 +64,11 @@ def check_limits(session: Session) -> None:
             code=Code.HELD_BY_LIMITS,
         )
         return
+    written = Change.objects.filter(run=run, outcome=ChangeOutcome.APPLIED).exists()
+    rest = "What was not written yet waits" if written else "It waits whole"
     raise Held(
         {b.name: {"count": b.count, "most": b.most} for b in over},
-        f"The plan would {_words(over)}. What is left of it waits for approval.",
+        f"The plan would {_words(over)}. {rest} for approval.",
     )
 
 
