@@ -251,6 +251,11 @@ class Change(models.Model):
                 condition=models.Q(outcome="held"),
                 name="change_awaiting",
             ),
+            models.Index(
+                fields=["link", "done_at"],
+                condition=models.Q(kind="update", outcome="applied"),
+                name="change_wrote",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -14,6 +14,7 @@ from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import ChangeKind, RecordState
 from syncs.run import identity, reissued, review
 from syncs.run.gone import GonePlanner
+from syncs.run.loops import LoopGuard
 from syncs.run.naming import show as show
 from syncs.run.plan import rested
 from syncs.run.session import PROBLEMS, REFUSED, MappedField, Session, now
@@ -37,6 +38,7 @@ class RecordPlanner:
             )
         ]
         self.gone = GonePlanner(chunk)
+        self.loops = LoopGuard(chunk)
         self._times: FieldTimes = {}
         self._keyed = set(
             RecordKey.objects.filter(link__in=list(chunk.due)).values_list(
@@ -136,6 +138,7 @@ class RecordPlanner:
                 continue
             decision = self._decide(link, mapped)
             refused = self._refused(link, mapped, decision)
+            refused = refused or self.loops.check(link, mapped, decision)
             if refused:
                 failed.append(refused)
             elif decision.verdict == "write" and decision.side is not None:

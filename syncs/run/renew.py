@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
+
 from syncs.models import RecordLink
 from syncs.models.choices import RecordState
-from syncs.run.session import REFUSED, Session
+from syncs.run.session import REFUSED, RESYNCED, Session, now
 from syncs.run.store import update_rows
 
 LINKS_AT_ONCE = 1000
@@ -42,10 +44,21 @@ def renew(session: Session) -> None:
 def _try_failing(session: Session) -> None:
     """A full run tries what failed before at once, whatever its back-off."""
     failing = RecordLink.objects.filter(sync=session.sync, state=RecordState.FAILING)
-    last = 0
+    try_again(failing)
+
+
+def try_again(failing: QuerySet[RecordLink]) -> int:
+    """Let failing records be tried by the next run, as if they never were.
+
+    Returns: how many.
+    """
+    last = done = 0
     while rows := list(failing.filter(pk__gt=last).order_by("pk")[:LINKS_AT_ONCE]):
         last = rows[-1].pk
         for row in rows:
             row.stage_state.pop(REFUSED, None)
-            row.dirty, row.retry_at = True, None
-        update_rows(rows, ["stage_state", "dirty", "retry_at"])
+            row.stage_state[RESYNCED] = now().isoformat()
+            row.dirty, row.retry_at, row.attempts = True, None, 0
+        update_rows(rows, ["stage_state", "dirty", "retry_at", "attempts"])
+        done += len(rows)
+    return done

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 ALONE = "alone"  # in a link's stage_state: its create must not carry links
 REFUSED = "refused"  # in a link's stage_state: {side: {field: [value, code, text]}}
+RESYNCED = "resynced"  # in a link's stage_state: when somebody had it tried anew
 PROBLEMS = "!"  # in a link's stored values: {field: [code, message]} of unreadable ones
 
 
