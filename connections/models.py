@@ -34,6 +34,8 @@ class Connection(models.Model):
     test_code = models.CharField(max_length=40, blank=True, editable=False)
     test_text = models.TextField(blank=True, editable=False)
     identity = models.CharField(max_length=200, blank=True, editable=False)
+    # What the ids of its records belong to; the name above also tells who asks, and where.
+    system_id = models.CharField(max_length=200, blank=True, editable=False)
     discovered_at = models.DateTimeField(null=True, blank=True, editable=False)
     archived_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -349,11 +349,24 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a connection test found: who we are there, in words."""
+    """What a connection test found: who we are there, in words.
+
+    `system` names what the ids of records belong to (a portal, a database's schema),
+    whoever asks and by whichever address; "" where that cannot be known.
+    """
 
     account: str
     details: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    system: str = ""
+
+
+def same_system(one: str, other: str) -> bool:
+    """Whether two `Report.system` may be of one system; a part "?" is not known."""
+    parts = one.split("/"), other.split("/")
+    if not one or not other or len(parts[0]) != len(parts[1]):
+        return not one or not other
+    return all(a == b or "?" in (a, b) for a, b in zip(*parts, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

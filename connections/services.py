@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from connections.budgets import SharedBudget
+from connections.catalogue import Code
 from connections.connectors import registry
 from connections.connectors.base import (
     AssociationConnector,
@@ -19,7 +20,7 @@ from connections.connectors.base import (
     Meter,
 )
 from connections.models import ConnectedApp, HubSpotAccount
-from connections.records import Schema
+from connections.records import Report, Schema, same_system
 from connections.schemas import Owner, save_schema
 
 WINDOW_S = 10  # HubSpot's general and association windows
@@ -70,10 +71,12 @@ def open_app(
     meter: Meter | None = None,
     before_write: Callable[[], None] = _always,
     origin: str = "",
+    system: str = "",
 ) -> Connector:
     """A connector to a connected app; the caller closes it.
 
-    Args: origin, marks what is written through it, for change feeds.
+    Args: origin, marks what is written through it, for change feeds; system, what the
+        ids that will be used belong to ("": any).
     """
     context = Context(
         meter=meter or Meter(),
@@ -81,6 +84,7 @@ def open_app(
         allow_private_hosts=settings.ALLOW_PRIVATE_HOSTS,
         timeout_s=settings.HTTP_TIMEOUT,
         origin=origin,
+        system=system,
     )
     return registry.build(app.kind, app.settings, app.credentials, context)
 
@@ -111,14 +115,28 @@ def test_connection(owner: Owner) -> Tested:
     except ConnectorError as exc:
         tested = Tested(exc.code, exc.message, exc.remedy)
     else:
-        owner.identity = report.account[:200]
-        tested = Tested("", "; ".join((report.account, *report.warnings)))
+        tested = _tested(owner, report)
     finally:
         connector.close()
     owner.tested_at = timezone.now()
     owner.test_code, owner.test_text = tested.code, tested.text
-    owner.save(update_fields=["identity", "tested_at", "test_code", "test_text"])
+    names = ["identity", "system_id", "tested_at", "test_code", "test_text"]
+    owner.save(update_fields=names)
     return tested
+
+
+def _tested(owner: Owner, report: Report) -> Tested:
+    """Take a report in, unless it is of another system than the one known so far."""
+    if not same_system(owner.system_id, report.system):
+        return Tested(
+            Code.SCHEMA_CHANGED,
+            f"{report.account} is another system than the one connected so far, whose "
+            "records' ids mean nothing there.",
+            "Give the other system an account or app of its own.",
+        )
+    owner.identity = report.account[:200]
+    owner.system_id = report.system or owner.system_id
+    return Tested("", "; ".join((report.account, *report.warnings)))
 
 
 def refresh_schema(owner: Owner) -> Schema:

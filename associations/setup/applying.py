@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from django.db import models, transaction
@@ -15,6 +15,7 @@ from associations.setup.checking import Checked
 from associations.setup.problems import Problems, SetupRefused
 from associations.setup.spec import AppSpec, FileSpec, SyncSpec
 from connections.models import ConnectedApp, HubSpotAccount
+from connections.records import same_system
 from connections.schemas import save_schema
 from syncs.models import FieldMapping, MatchKey, ObjectSync
 
@@ -49,22 +50,28 @@ def apply(
     *,
     check: bool = False,
     prune: bool = False,
+    moved: Collection[str] = (),
+    warnings: list[str] | None = None,
 ) -> list[str]:
     """Validate a set-up file, live, and make the database match it.
 
     Args: text, the file's YAML; environ, where `${NAME}` is taken from; check, stop
-        after validating; prune, archive what the file leaves out.
+        after validating; prune, archive what the file leaves out; moved, apps whose
+        records are the same under another address; warnings, takes what connection
+        tests warn of.
     Returns: a sentence for everything that changed (or would).
     Raises: SetupRefused with every problem; nothing was changed then.
     """
     problems = Problems()
     tree = environment.expand(reading.read(text), environ, problems)
     spec = parsing.parse(tree, problems)
-    checking = live.LiveCheck(spec, problems)
+    checking = live.LiveCheck(spec, problems, moved)
     try:
         plan = checking.run()
     finally:
         checking.close()
+        if warnings is not None:
+            warnings += checking.plan.warnings
     if problems:
         raise SetupRefused(problems.found)
     with transaction.atomic():
@@ -96,7 +103,10 @@ class _Writer:
         model = type(owner)
         stored = model.objects.filter(pk=owner.pk).first() if owner.pk else None
         # Who the credentials belong to is found out, not set up.
-        names = [f.attname for f in model._meta.concrete_fields if f.name != "identity"]
+        found_out = ("identity", "system_id")
+        names = [
+            f.attname for f in model._meta.concrete_fields if f.name not in found_out
+        ]
         same = stored is not None and all(
             getattr(stored, n) == getattr(owner, n) for n in names
         )
@@ -107,8 +117,15 @@ class _Writer:
             owner.save()
         save_schema(owner, self.plan.schemas[path])
         model.objects.filter(pk=owner.pk).update(
-            discovered_at=timezone.now(), identity=owner.identity
+            discovered_at=timezone.now(),
+            identity=owner.identity,
+            system_id=owner.system_id,
         )
+        if stored is not None and not same_system(stored.system_id, owner.system_id):
+            self.changed.append(f"{what} {owner.name!r} moved")
+            # What happened on the way is found by a complete read.
+            through = "app" if isinstance(owner, ConnectedApp) else "app__hubspot"
+            ObjectSync.objects.filter(**{through: owner.pk}).update(full_read_at=None)
 
     def _note(self, what: str, name: str, *, new: bool) -> None:
         self.changed.append(f"{what} {name!r} {'added' if new else 'changed'}")

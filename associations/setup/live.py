@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from connections.connectors.base import (
     ScopeError,
 )
 from connections.models import ConnectedApp, HubSpotAccount
-from connections.records import ObjectType, Schema, Side
+from connections.records import ObjectType, Report, Schema, Side, same_system
 from syncs.models import ObjectSync, RecordLink
 
 Owner = HubSpotAccount | ConnectedApp
@@ -40,13 +40,16 @@ class Plan:
     schemas: dict[str, Schema] = field(default_factory=dict)
     syncs: dict[str, Checked] = field(default_factory=dict)
     types: dict[tuple[str, str, str], Types] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 class LiveCheck:
     """Connects to everything a file names; `close` gives the connections back."""
 
-    def __init__(self, spec: FileSpec, problems: Problems) -> None:
-        self.spec, self.problems = spec, problems
+    def __init__(
+        self, spec: FileSpec, problems: Problems, moved: Collection[str] = ()
+    ) -> None:
+        self.spec, self.problems, self._moved = spec, problems, moved
         self.plan = Plan()
         self._open: dict[str, Connector] = {}
         self._accounts: dict[str, str] = {}  # the path of each account, by name
@@ -82,29 +85,37 @@ class LiveCheck:
             )
             self._open[path] = connector
             report = connector.test()
-            self._same_portal(path, owner, report.account[:200])
+            self._same_system(f"{path}.{secret}", owner, report)
             owner.identity = report.account[:200]
+            owner.system_id = report.system or owner.system_id
+            for warning in report.warnings:
+                self.plan.warnings.append(f"{owner.name}: {warning}")
             self.plan.schemas[path] = connector.discover()
         except ConnectorError as exc:
             refused = isinstance(exc, AuthError | ScopeError)
             at = f"{path}.{secret}" if refused else path
             self.problems.add(at, f"{exc.code}: {exc.message} {exc.remedy}")
 
-    def _same_portal(self, path: str, owner: Owner, now: str) -> None:
-        """Ids are a portal's own: another portal's records are not those paired."""
-        known = "HubSpot portal"
+    def _same_system(self, path: str, owner: Owner, report: Report) -> None:
+        """Ids are a system's own: another portal's or database's records are not those
+        paired."""
+        is_account = isinstance(owner, HubSpotAccount)
+        through = "sync__app__hubspot" if is_account else "sync__app"
         if (
-            isinstance(owner, HubSpotAccount)
-            and now != owner.identity
-            and now.startswith(known)
-            and owner.identity.startswith(known)
-            and RecordLink.objects.filter(sync__app__hubspot=owner.pk).exists()
+            owner.name not in self._moved
+            and not same_system(owner.system_id, report.system)
+            and RecordLink.objects.filter(**{through: owner.pk}).exists()
         ):
-            self.problems.add(
-                f"{path}.token",
-                f"The token is of {now}, and the records paired so far are of "
-                f"{owner.identity}: give the other portal an account of its own.",
+            text = (
+                f"This leads to {report.account}, and the records paired so far are of "
+                f"{owner.identity}: give the other one "
+                f"{'an account' if is_account else 'an app'} of its own."
             )
+            if not is_account:
+                text += (
+                    " If it is the same data, moved, add --moved with the app's name."
+                )
+            self.problems.add(path, text)
 
     def _app(self, app: AppSpec) -> None:
         account = self._account(app)

@@ -166,6 +166,8 @@ class Context:
     `before_write` is called right before each request that changes the other system;
     it raises if the caller has lost the right to write (its lease was taken over).
     `origin` marks what this caller writes, where a change feed can tell of that.
+    `system` is what the caller's ids belong to (`Report.system`; "": any): a connector
+    that finds another one there without a call of its own refuses.
     """
 
     budget: Budget = field(default_factory=UnlimitedBudget)
@@ -174,6 +176,7 @@ class Context:
     allow_private_hosts: bool = False
     timeout_s: float = 30.0
     origin: str = ""
+    system: str = ""
 
 
 class Connector(Protocol):

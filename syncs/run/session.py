@@ -381,6 +381,7 @@ def open_session(
             meter=meters[Side.APP],
             before_write=lease.check,
             origin=origin_of(sync),
+            system=sync.app.system_id,
         ),
         objects=objects,
         fields=fields,

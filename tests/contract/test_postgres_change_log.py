@@ -10,7 +10,7 @@ import pytest
 
 from connections.connectors.base import FeedLost, SchemaError
 from connections.connectors.postgres import PostgresConnector, change_log
-from connections.records import Draft, ObjectType, Patch, Want
+from connections.records import Draft, ObjectType, Patch, Want, same_system
 from tests.contract.harness import new_context
 from tests.contract.postgres_system import PostgresSystem
 
@@ -341,6 +341,39 @@ def test_a_log_may_stand_in_a_schema_of_its_own_under_a_role_that_only_reads(
     database.run('REVOKE SELECT ON audit."people log" FROM follower')
     assert "grant it SELECT" in connector.discover().objects[-1].unfed
     connector.close()
+
+
+def test_a_role_that_may_not_ask_which_server_it_is_reads_the_log_all_the_same(
+    database: PostgresSystem,
+):
+    database.run(TABLES)
+    database.run(
+        "REVOKE EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint() "
+        "FROM PUBLIC; DROP ROLE IF EXISTS curious; CREATE ROLE curious LOGIN; "
+        "GRANT SELECT ON people TO curious"
+    )
+    try:
+        where = database.dsn.rpartition("@")[2]
+        connector = PostgresConnector(
+            {"change_log": "log"},
+            {"dsn": f"postgresql://curious@{where}"},
+            new_context(origin="ours"),
+        )
+        database.run(connector.feed_setup(["people"]))
+        told, known = connector.test().system, database.connector.test().system
+        assert told != known
+        assert same_system(told, known)
+        people = connector.discover().object("people")
+        assert people is not None
+        place = connector.feed_place(people)
+        database.run("UPDATE people SET name = 'x' WHERE id = 1")
+        assert [p.ids for p in connector.fed(people, place, own=False)] == [("1",)]
+        connector.close()
+    finally:
+        database.run(
+            "GRANT EXECUTE ON FUNCTION pg_control_system(), pg_control_checkpoint() "
+            "TO PUBLIC"
+        )
 
 
 def test_a_log_that_is_taken_off_lets_rows_change(log: Log, database: PostgresSystem):

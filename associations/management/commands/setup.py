@@ -36,6 +36,13 @@ class Command(Base):
             "--prune", action="store_true", help="archive what the file leaves out"
         )
         applying.add_argument(
+            "--moved",
+            metavar="NAME",
+            action="append",
+            default=[],
+            help="this app's database was moved: its records are the same ones",
+        )
+        applying.add_argument(
             "--json", action="store_true", help="print one JSON object"
         )
         exporting = actions.add_parser("export", help="print the set-up file")
@@ -59,16 +66,25 @@ class Command(Base):
 
     def _apply(self, **options: Any) -> None:
         text = _read(options["file"])
+        warnings: list[str] = []
         try:
             changed = apply(
-                text, os.environ, check=options["check"], prune=options["prune"]
+                text,
+                os.environ,
+                check=options["check"],
+                prune=options["prune"],
+                moved=options["moved"],
+                warnings=warnings,
             )
         except SetupRefused as exc:
             self._refuse(exc, as_json=options["json"])
         if options["json"]:
             shown = {"checked": options["check"], "changed": changed, "problems": []}
+            shown |= {"warnings": warnings}
             self.stdout.write(json.dumps(shown))
             return
+        for warning in warnings:
+            self.stdout.write(f"Warning: {warning}")
         if options["check"]:
             self.stdout.write("The file is right; nothing was changed.")
         for line in changed:

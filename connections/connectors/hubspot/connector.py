@@ -107,7 +107,8 @@ class HubSpotConnector:
             if answer.body.get(name) is not None
         }
         portal = details.get("portalId", "unknown")
-        return Report(f"HubSpot portal {portal}", details)
+        system = f"hubspot/{portal}" if "portalId" in details else ""
+        return Report(f"HubSpot portal {portal}", details, system=system)
 
     def discover(self) -> Schema:
         return self._schema.discover()

@@ -23,7 +23,9 @@ LITERAL = re.compile(r"'((?:[^']|'')*)'")
 # The whole catalogue of some tables in one statement. Names come back as plain text; what
 # is needed of types, keys and rights comes as JSON, so that a table is one row.
 CATALOGUE = sql.SQL("""
-SELECT c.relname, c.relkind::text, obj_description(c.oid, 'pg_class'),
+SELECT concat_ws('/', 'postgres', {system},
+    (SELECT oid FROM pg_database WHERE datname = current_database()), n.oid),
+  c.relname, c.relkind::text, obj_description(c.oid, 'pg_class'),
   has_any_column_privilege(c.oid, 'SELECT'),
   has_any_column_privilege(c.oid, 'INSERT') OR has_any_column_privilege(c.oid, 'UPDATE'),
   pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on',
@@ -98,7 +100,7 @@ ORDER BY c.relname
 
 def table_of(schema: str, row: tuple[Any, ...], key: tuple[str, ...] = ()) -> Table:
     """One row of `CATALOGUE` as a table; `key` is what the settings call a view's."""
-    name, kind, comment, readable, grants, replica, reads, hides, *details = row
+    _, name, kind, comment, readable, grants, replica, reads, hides, *details = row
     columns, constraints, keys = details
     foreign, checks, allowed = [], {}, {}
     for item in constraints or ():

@@ -30,7 +30,7 @@ from connections.connectors.postgres.selection import (
     need_column,
     select,
 )
-from connections.connectors.postgres.server import report
+from connections.connectors.postgres.server import ELSEWHERE, SYSTEM, control, report
 from connections.connectors.postgres.tables import Table
 from connections.connectors.postgres.writing import Writer
 from connections.records import (
@@ -47,6 +47,7 @@ from connections.records import (
     Schema,
     Want,
     Window,
+    same_system,
 )
 
 WRITE_BATCH = 500  # rows in one statement
@@ -84,7 +85,7 @@ class PostgresConnector:
         chosen = settings.get("tables")
         self._chosen = [str(name) for name in chosen] if chosen else None
         self._db = Database(credentials.get("dsn"), context)
-        self._origin = context.origin
+        self._origin, self._system = context.origin, context.system
         self._log: ChangeLog | None = None
         if name := str(settings.get("change_log") or ""):
             self._log = ChangeLog(self._db, self._schema, name)
@@ -138,9 +139,16 @@ class PostgresConnector:
         return self._log.marked(schema_of(tables, offered & set(tables)), tables)
 
     def _catalogue(self, tables: list[str] | None) -> dict[str, Table]:
-        rows = self._db.read(CATALOGUE, {"schema": self._schema, "tables": tables})
+        rows = control(
+            self._db,
+            lambda system: CATALOGUE.format(system=system),
+            {"schema": self._schema, "tables": tables},
+            asked=SYSTEM,
+        )
+        if rows and not same_system(rows[0][0], self._system):
+            raise SchemaError(ELSEWHERE)
         return {
-            row[0]: table_of(self._schema, row, key_of(row[0], self._keys))
+            row[1]: table_of(self._schema, row, key_of(row[1], self._keys))
             for row in rows
         }
 

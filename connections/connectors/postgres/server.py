@@ -23,10 +23,21 @@ SELECT current_user, current_database(), current_setting('server_version'),
    JOIN pg_namespace n ON n.oid = c.relnamespace
    WHERE n.nspname = %(schema)s AND c.relkind IN ('r', 'p') AND NOT c.relispartition
    AND (%(tables)s::text[] IS NULL OR c.relname = ANY(%(tables)s))
-   AND row_security_active(c.oid) ORDER BY 1)
+   AND row_security_active(c.oid) ORDER BY 1),
+  concat_ws('/', 'postgres', {system},
+    (SELECT oid FROM pg_database WHERE datname = current_database()),
+    to_regnamespace(quote_ident(%(schema)s))::oid)
 """)
 
 
+ELSEWHERE = (
+    "The dsn leads to another database or schema than the one whose rows are paired. "
+    "Correct it, or connect the other one as an app of its own. If it is the same data, "
+    "moved, say so: manage.py setup apply FILE --moved NAME."
+)
+# Which cluster answers, also on its replicas; the timeline is a new one after a failover
+# or a restore.
+SYSTEM = sql.SQL("(SELECT system_identifier::text FROM pg_control_system())")
 CLUSTER = sql.SQL(
     "((SELECT system_identifier FROM pg_control_system()) || '/' "
     "|| (SELECT timeline_id FROM pg_control_checkpoint()))"
@@ -34,16 +45,20 @@ CLUSTER = sql.SQL(
 
 
 def control(
-    server: Database, build: Callable[[sql.SQL], sql.Composed], params: Params
+    server: Database,
+    build: Callable[[sql.SQL], sql.Composed],
+    params: Params,
+    *,
+    asked: sql.SQL = CLUSTER,
 ) -> list[Row]:
     """The rows of a statement that asks which cluster this is, where the role may ask.
 
-    Args: build, makes the statement with the expression for the cluster.
+    Args: build, makes the statement with the expression for that, which is `asked`.
     """
     try:
-        return server.read(build(CLUSTER), params)
+        return server.read(build(asked), params)
     except (ScopeError, SchemaError):
-        return server.read(build(sql.SQL("''")), params)
+        return server.read(build(sql.SQL("'?'")), params)
 
 
 def report(server: Database, schema: str, chosen: list[str] | None) -> Report:
@@ -52,8 +67,11 @@ def report(server: Database, schema: str, chosen: list[str] | None) -> Report:
     Raises: AuthError, ScopeError, SchemaError, TransientError.
     """
     names = {"schema": schema, "tables": chosen}
-    ((user, database, version, number, replica, reads, tls, usage, hidden),) = (
-        server.read(TEST, names)
+    rows = control(
+        server, lambda system: TEST.format(system=system), names, asked=SYSTEM
+    )
+    (user, database, version, number, replica, reads, tls, usage, hidden, system) = (
+        rows[0]
     )
     _check_schema(schema, usage, user)
     warnings = []
@@ -82,6 +100,7 @@ def report(server: Database, schema: str, chosen: list[str] | None) -> Report:
             "encrypted": "yes" if tls else "no",
         },
         warnings=tuple(warnings),
+        system=system,
     )
 
 
