@@ -151,6 +151,7 @@ class Control:
                 account.store.empty()
             account.forget()
         self._seed(self.hubspot)
+        self._gate.forget()
         self.reset_counts()
 
     # Over HTTP

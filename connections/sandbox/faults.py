@@ -9,6 +9,11 @@ drop                    close the connection without an answer
 timeout or timeout=30   hold the answer back this long (default 60 s), then drop
 truncate or truncate=3  a list answer loses all but the first N results and its
                         paging, with status 200 (default 0: an empty page)
+omit or omit=2          a list answer lacks every second (or so many-th) result, and
+                        nothing says so, with status 200
+repeat                  the list answer before this one on the same path, once more
+shuffle                 a list answer's results in the opposite order
+cut                     the connection closes in the middle of the answer
 garbage                 an answer that is not JSON, with status 200
 ======================= ====================================================
 
@@ -25,10 +30,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-KINDS = ("status", "drop", "timeout", "truncate", "garbage")
-NUMERIC = {"status", "timeout", "truncate", "nth", "times", "retry_after"}
+KINDS = (
+    *("status", "drop", "timeout", "truncate", "omit", "repeat", "shuffle", "cut"),
+    "garbage",
+)
+NUMERIC = {"status", "timeout", "truncate", "omit", "nth", "times", "retry_after"}
 OPTIONS = ("path", "method", "nth", "times", "when", "retry_after")
-DEFAULTS: dict[str, float] = {"timeout": 60.0, "truncate": 0}
+DEFAULTS: dict[str, float] = {"timeout": 60.0, "truncate": 0, "omit": 2}
+OF_ANSWERS = {"truncate", "omit", "repeat", "shuffle", "cut", "garbage"}
 
 
 class BadFault(ValueError):
@@ -68,7 +77,9 @@ class Fault:
         fault.spec = spec
         for part in rest:
             fault._option(part)
-        if fault.kind in ("truncate", "garbage"):
+        if fault.kind == "omit" and fault.amount < 1:
+            raise BadFault(f"omit={fault.amount:g}: at least 1")
+        if fault.kind in OF_ANSWERS:
             fault.when = "after"
         return fault
 

@@ -26,7 +26,11 @@ Control = Callable[[Request], Answer]
 
 
 class Dropped(Exception):
-    """The connection closes without an answer."""
+    """The connection closes without an answer, or in the middle of this one."""
+
+    def __init__(self, answer: Answer | None = None) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class Gate:
@@ -46,6 +50,7 @@ class Gate:
         self.hook: Hook | None = None
         self.stopping = threading.Event()
         self._unexpected = unexpected
+        self._lists: dict[tuple[str, str], Answer] = {}  # the last one of each path
 
     def handle(self, request: Request) -> Answer:
         """Answer a request, or hurt the client as a fault says.
@@ -64,8 +69,12 @@ class Gate:
             else:
                 answer = self._effect(request)
                 self._notify("after", number, request)
+                path = (request.method, request.path)
+                former = self._lists.get(path, answer)
+                if b'"results"' in answer.body:
+                    self._lists[path] = answer
                 if fault is not None:
-                    answer = self._hurt(fault, answer)
+                    answer = self._hurt(fault, answer, former)
             status = answer.status
             return answer
         finally:
@@ -73,6 +82,10 @@ class Gate:
             spec = fault.spec if fault else ""
             seen = Seen(number, request.method, request.path, family, status, spec)
             self.traffic.add(seen)
+
+    def forget(self) -> None:
+        """Forget the answers that a fault could give again."""
+        self._lists.clear()
 
     def _effect(self, request: Request) -> Answer:
         try:
@@ -85,7 +98,9 @@ class Gate:
         if self.hook is not None:
             self.hook(phase, number, request)
 
-    def _hurt(self, fault: Fault, answer: Answer) -> Answer:
+    def _hurt(
+        self, fault: Fault, answer: Answer, former: Answer | None = None
+    ) -> Answer:
         if fault.kind == "drop":
             raise Dropped
         if fault.kind == "timeout":
@@ -93,8 +108,12 @@ class Gate:
             raise Dropped
         if fault.kind == "garbage":
             return Answer(200, b"<html>upstream said hello</html>", answer.headers)
-        if fault.kind == "truncate":
-            return _truncated(answer, int(fault.amount))
+        if fault.kind == "cut":
+            raise Dropped(answer)
+        if fault.kind == "repeat":
+            return former or answer
+        if fault.kind in LISTS:
+            return _relisted(answer, LISTS[fault.kind], int(fault.amount))
         body = {
             "status": "error",
             "message": f"Fault on demand: {fault.spec}",
@@ -107,18 +126,38 @@ class Gate:
         return Answer.json(int(fault.amount), body, headers)
 
 
-def _truncated(answer: Answer, most: int) -> Answer:
-    """Return a list answer that lost its end, as a broken proxy would have it."""
+def _relisted(answer: Answer, change: Callable[[Any, int], Any], by: int) -> Answer:
+    """Return a list answer whose body was changed; any other as it is."""
     try:
         body: Any = json.loads(answer.body)
     except ValueError:
         return answer
-    if not isinstance(body, dict) or "results" not in body:
+    if not isinstance(body, dict) or not isinstance(body.get("results"), list):
         return answer
+    status = 200 if change is _truncated else answer.status
+    return Answer.json(status, change(body, by), answer.headers)
+
+
+def _truncated(body: Any, most: int) -> Any:
+    """A list that lost its end, as a broken proxy would have it."""
     body["results"] = body["results"][:most]
-    for lost in ("paging", "errors", "numErrors"):
-        body.pop(lost, None)
-    return Answer.json(200, body, answer.headers)
+    return {k: v for k, v in body.items() if k not in ("paging", "errors", "numErrors")}
+
+
+def _omitted(body: Any, each: int) -> Any:
+    rows = body["results"]
+    return body | {"results": [r for n, r in enumerate(rows, 1) if n % each]}
+
+
+def _shuffled(body: Any, _: int) -> Any:
+    return body | {"results": body["results"][::-1]}
+
+
+LISTS: dict[str, Callable[[Any, int], Any]] = {
+    "truncate": _truncated,
+    "omit": _omitted,
+    "shuffle": _shuffled,
+}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -145,15 +184,17 @@ class Handler(BaseHTTPRequestHandler):
                 answer = self.server.control(request)
             else:
                 answer = self.server.gate.handle(request)
-        except Dropped:
+        except Dropped as dropped:
             self.close_connection = True
+            if dropped.answer is not None:
+                self._send(dropped.answer, half=True)
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         self._send(answer)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Answer, *, half: bool = False) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -162,7 +203,8 @@ class Handler(BaseHTTPRequestHandler):
         if answer.status != 204:
             self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        whole = len(answer.body)
+        self.wfile.write(answer.body[: whole // 2 if half else whole])
         self.wfile.flush()
 
     def handle(self) -> None:

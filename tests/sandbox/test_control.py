@@ -88,6 +88,30 @@ def test_a_list_loses_its_end_and_its_cursor(http, spec, rows):
     assert "paging" not in got.body
 
 
+def test_a_list_lacks_rows_comes_again_or_the_other_way_round(http):
+    made = inputs([{"email": f"p{n}@x.example"} for n in range(4)])
+    http.batch("contacts", "create", made).ok(201)
+    usual = [row["id"] for row in http.page("contacts").results]
+    set_faults(http, "omit=3")
+    assert [row["id"] for row in http.page("contacts").results] == [
+        usual[0],
+        usual[1],
+        usual[3],
+    ]
+    set_faults(http, "shuffle")
+    assert [row["id"] for row in http.page("contacts").results] == usual[::-1]
+    set_faults(http, "repeat,nth=2")
+    first = http.page("contacts", limit=2).body
+    assert http.page("contacts", limit=2, after=usual[1]).body == first
+
+
+def test_a_connection_is_cut_in_the_middle_of_an_answer(http):
+    set_faults(http, "cut,nth=1")
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        http.page("contacts")
+    assert http.page("contacts").status == 200
+
+
 def test_garbage_is_a_200_that_is_no_json(http):
     set_faults(http, "garbage")
     with pytest.raises(requests.exceptions.JSONDecodeError):
@@ -121,7 +145,8 @@ def test_faults_tell_how_often_they_struck_and_are_lifted(http):
 
 
 @pytest.mark.parametrize(
-    "spec", ["explode", "status", "503,nth=soon", "503,when=never", "503,colour=red"]
+    "spec",
+    ["explode", "status", "503,nth=soon", "503,when=never", "503,colour=red", "omit=0"],
 )
 def test_a_fault_that_can_not_be_understood_changes_nothing(http, spec):
     set_faults(http, "503,nth=9")
