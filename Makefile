@@ -17,7 +17,7 @@ help:
 	@echo "make check  linters, types, import contracts, migrations, deployment settings"
 	@echo "make bench  speed, calls and memory at 1,000, 10,000 and 100,000 contacts"
 	@echo "make kill   a run killed at every place, and finished by the next"
-	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-100)"
+	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-5000)"
 	@echo "make lock   requirements*.in to requirements*.txt"
 
 # $(call install,LOCK) makes .venv hold what a lock file says. The stamp's name carries
@@ -88,9 +88,9 @@ check: venv-dev
 kill: venv-dev
 	CROSSLINK_KILL_EVERYWHERE=1 $(BIN)/python -m pytest tests/test_kill.py $(ARGS)
 
-# Random users and faults under many seeds, rather than the few of make test. A failure
-# prints its seed and what was done: make campaign SEEDS=17
-SEEDS ?= 1-100
+# Random users and faults under more seeds than make test has, with the figures of it. A
+# failure prints its seed and what was done: make campaign SEEDS=17
+SEEDS ?= 1-5000
 campaign: venv-dev
 	CROSSLINK_CAMPAIGN=$(SEEDS) $(BIN)/python -m pytest $(PARALLEL) tests/test_campaign.py $(ARGS)
 

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import shutil
 import socket
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -98,6 +99,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if reporter and reporter.stats.get("skipped") and session.exitstatus == 0:
         reporter.write_line("Tests were skipped; none may be.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Add up what tests counted, from whichever process they ran in."""
+    figures: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            found = dict(getattr(report, "user_properties", ())).get("figures", {})
+            figures.update(found if getattr(report, "when", "") == "call" else {})
+    if figures:
+        terminalreporter.write_sep("=", "what the campaign did")
+        for name, count in sorted(figures.items()):
+            terminalreporter.write_line(f"{count:8,} {name}")
 
 
 @pytest.fixture(scope="session")

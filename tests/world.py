@@ -64,6 +64,11 @@ class World:
 
     def set_up(self, **changes: Any) -> None:
         """Make the account, the app and both syncs; `changes` go to both syncs."""
+        self.connect()
+        self.make_syncs(**changes)
+
+    def connect(self) -> None:
+        """Make the account and the app, and discover what they have."""
         self.account = HubSpotAccount.objects.create(
             name="Acme",
             base_url=self.sandbox.hubspot_url,
@@ -80,6 +85,9 @@ class World:
         )
         for owner in (self.account, self.app):
             connection_services.refresh_schema(owner)
+
+    def make_syncs(self, **changes: Any) -> None:
+        """Make both syncs, their keys, fields and links; `changes` go to both."""
         common = {"app": self.app, "app_cursor": "updated_at", "matching": "fields"}
         self.companies = ObjectSync.objects.create(
             name="Companies",

@@ -124,6 +124,7 @@ class Oracle:
     cells: dict[Slot, set[Cell]] = field(default_factory=dict)
     lives: dict[Record, set[str]] = field(default_factory=dict)
     gone: set[Record] = field(default_factory=set)  # at any time, on either side
+    merged: set[Record] = field(default_factory=set)  # into another, in HubSpot
     told: dict[Slot, set[Value]] = field(default_factory=dict)  # what people wrote
     cleared: set[str] = field(default_factory=set)  # contacts somebody unlinked
     open: list[Edit] = field(default_factory=list)  # while a run was at work
@@ -172,6 +173,8 @@ class Oracle:
 
     def _disturbed(self, cells: set[Cell], slot: Slot) -> set[Cell]:
         link = slot[2] == LINK
+        if link and self._frozen(slot):  # an end that is back is another's
+            cells = cells | {replace(c, base=None) for c in cells}
         found = self.rules.disturbed(cells, link=link, blind=self.blind)
         if link and self._frozen(slot):
             found |= {e for c in cells for e in self._invisible(c)}
@@ -216,6 +219,13 @@ class Oracle:
             if slot[:2] == record:
                 afresh = {replace(c.edited(side, None), base=None) for c in cells}
                 self.cells[slot] = cells | afresh
+
+    def reloaded(self, record: Record) -> None:
+        """A row came back under another id: a first sync of what it pairs with."""
+        self.gone.add(record)
+        for slot, cells in self.cells.items():
+            if slot[:2] == record:
+                self.cells[slot] = cells | {replace(c, base=None) for c in cells}
 
     def _fits(self, cell: Cell, slot: Slot, seen: Seen) -> bool:
         return all(
