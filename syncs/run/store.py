@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import connection, models
 
+from connections.connectors.base import SchemaError
 from connections.records import Record, Reference, Side
 from syncs.engine.matching import key_values
 from syncs.models import RecordKey, RecordLink
@@ -124,6 +125,7 @@ def store_page(
     `lagging`: a record that is older than what is known of it says nothing new; its
     index shows it as it was before our own write.
     """
+    _refuse_long(session, side, records)
     by_id = {record.id: record for record in records}  # the last answer wins
     session.seen(side, records)
     column = f"{side}_id"
@@ -181,6 +183,16 @@ def store_page(
     _touch(session, side, same)
     if session.keys:
         _store_keys(session, side, fresh, moved + again, by_id, stored)
+
+
+def _refuse_long(session: Session, side: Side, records: Sequence[Record]) -> None:
+    """Raises: SchemaError for an id that a record link has no room for."""
+    longest = int(getattr(RecordLink._meta.get_field(f"{side}_id"), "max_length", 0))
+    if any(len(record.id) > longest for record in records):
+        raise SchemaError(
+            f"{session.object_on(side).name} has a key of more than {longest} characters, "
+            "which is no id to keep: give it a shorter one."
+        )
 
 
 def _is_older(record: Record, known_at: datetime | None) -> bool:
