@@ -104,10 +104,12 @@ class LinkState(models.TextChoices):
     PENDING = "pending", "Pending"
     FAILING = "failing", "Failing"
     APART = "apart", "On one side only, by an undo"
+    SKIPPED = "skipped", "Skipped"
 
 
 class AssociationLink(models.Model):
-    """One link of a mapping: the baseline of a link that both sides have, or a pending one.
+    """One link of a mapping: the baseline of a link that both sides have, or one that is
+    pending, failing, or skipped while its far record is out of scope.
 
     `other` is the far record link; for a pending link whose far record was never read it
     is null and `other_remote_id` holds its id on `side`. An undo leaves a link apart: it

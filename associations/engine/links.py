@@ -18,7 +18,8 @@ from connections.catalogue import Code
 from connections.records import AssociationType, Side
 
 Types = frozenset[AssociationType]
-Status = Literal["paired", "pending", "invisible"]
+Status = Literal["paired", "pending", "invisible", "excluded"]
+HIDDEN = ("invisible", "excluded")  # edges there stay as they are
 Kind = Literal["link", "unlink", "relabel"]
 NO_TYPES: Types = frozenset()
 REVIEW = "conflict: review"
@@ -49,8 +50,11 @@ class MappingRule:
 
 @dataclass(frozen=True, slots=True)
 class Far:
-    """A record at the other end: paired, pending (not paired yet) or invisible (gone,
-    excluded, not synced)."""
+    """A record at the other end: paired, pending (not paired yet), invisible (gone, not
+    synced) or excluded (outside of its sync's filters).
+
+    What a record loses with an end that is gone is no removal; what a person removes
+    while an end is excluded is one, and travels once the end is in scope again."""
 
     key: int
     status: Status
@@ -101,7 +105,8 @@ class PairWrite:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An edge that `side` has and that waits until its far record is paired.
+    """An edge that `side` has and that waits until its far record is paired, or
+    (`Result.skipped`) in scope again.
 
     With a `code`, it waits for what `message` says.
     """
@@ -128,7 +133,7 @@ class Result:
     """What is to be done. `app` holds the complete list to write by mapping; `base` the
     edges that stand as the baseline whatever is written (a mapping that is not in it
     could not be judged: its baseline stays as it is); `apart` those that still stand
-    apart."""
+    apart; `skipped` the edges to excluded records that would change something."""
 
     changes: list[EdgeChange] = field(default_factory=list)
     hubspot: list[PairWrite] = field(default_factory=list)
@@ -136,6 +141,7 @@ class Result:
     base: dict[str, dict[int, Types]] = field(default_factory=dict)
     apart: dict[str, frozenset[int]] = field(default_factory=dict)
     pending: list[Pending] = field(default_factory=list)
+    skipped: list[Pending] = field(default_factory=list)
     failing: list[Failing] = field(default_factory=list)
 
 
@@ -158,7 +164,7 @@ def merge(
     result = Result()
     if hubspot is None:
         return result
-    visible = {k: t for k, t in hubspot.items() if fars[k].status != "invisible"}
+    visible = {k: t for k, t in hubspot.items() if fars[k].status not in HIDDEN}
     pairs = _Pairs(visible, plain)
     for rule in rules:
         state = states[rule.key]
@@ -169,6 +175,7 @@ def merge(
                 field_.merge_many()
             else:
                 field_.merge_one()
+            field_.note_skipped()
     result.hubspot = list(pairs.writes())
     return result
 
@@ -469,7 +476,7 @@ class _Field:
         return self._frozen(far) or (on[side] and not on[side.other])
 
     def _invisible(self, far: int) -> bool:
-        return self.fars[far].status == "invisible"
+        return self.fars[far].status in HIDDEN
 
     def _frozen(self, far: int) -> bool:
         """Whether a vanished edge may have vanished with its end."""
@@ -480,9 +487,26 @@ class _Field:
         return far in self.base and in_app != in_hubspot and self._frozen(far)
 
     def _frozen_types(self, far: int) -> Types:
-        """The baseline of a frozen edge; empty once a side does not show it."""
+        """The baseline of a frozen edge; empty once a side does not show it, unless its
+        end is there and only excluded."""
+        if self.fars[far].status == "excluded":
+            return self.base[far]
         whole = far in self.app and far in self.shown
         return self.base[far] if whole else NO_TYPES
+
+    def note_skipped(self) -> None:
+        """Name what waits for an excluded end, so that it is looked at again then."""
+        for far in dict.fromkeys((*self.app, *self.shown)):
+            if self.fars[far].status != "excluded":
+                continue
+            in_app, in_hubspot = far in self.app, far in self.shown
+            if far in self.base and in_app and in_hubspot:
+                continue
+            side = Side.HUBSPOT if in_hubspot else Side.APP
+            # One that both had and one side lost would go from the side that has it.
+            lost = bool(self.base.get(far))
+            if (in_app and in_hubspot) or self.rule.lets(side if lost else side.other):
+                self.result.skipped.append(Pending(self.rule.key, far, side))
 
     def _may_travel(self, far: int | None, target: Side) -> bool:
         """Whether an edge can be written now; one that only waits is noted."""
