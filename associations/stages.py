@@ -12,6 +12,7 @@ from associations.models import AssociationLink, AssociationMapping, LinkState
 from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import NOTE, Edges, LinkPlanner
 from associations.run.restoring import Standing
+from associations.run.skipping import in_scope_again
 from associations.run.undoing import LinkUndoer, note_answers, took_effect
 from associations.run.writing import COUNTED, KINDS, LinkWriter
 from connections.catalogue import Code
@@ -161,12 +162,14 @@ class AssociationStage:
         return planned
 
     def _resolvable(self, session: Session) -> Iterator[list[int]]:
-        """Records with a pending link whose far record is paired by now, some at a
-        time.
+        """Records with a pending link whose far record is paired by now, or with one
+        that was skipped while its far record was out of scope, some at a time.
 
         What waits for a person is looked at when a side changes."""
         if not self.pairs:
             return
+        for skipped in in_scope_again(self.pairs):
+            yield from _link_ids(skipped)
         rows = AssociationLink.objects.filter(
             mapping__sync=session.sync,
             state=LinkState.PENDING,
@@ -312,7 +315,9 @@ class AssociationStage:
             "associations": {
                 "in_sync": states.get(LinkState.IN_SYNC, 0),
                 "pending": states.get(LinkState.PENDING, 0),
-                "skipped": states.get(LinkState.APART, 0),
+                "skipped": sum(
+                    states.get(s, 0) for s in (LinkState.APART, LinkState.SKIPPED)
+                ),
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }

@@ -12,6 +12,7 @@ from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordStat
 from syncs.run.archiving import Archiver
 from syncs.run.planning import RecordPlanner, show
 from syncs.run.review import drop_orphans, fields_waiting
+from syncs.run.scope import read_what_filters_need
 from syncs.run.session import Session
 from syncs.run.stage import Chunk, Inline, Undoing
 from syncs.run.undoing import undo_records
@@ -39,7 +40,8 @@ class RecordStage:
         drop_orphans(session.sync)
 
     def read(self, chunk: Chunk) -> None:
-        """Nothing: the record links hold what was read."""
+        """The record links hold what was read, but for what a filter is new to."""
+        read_what_filters_need(chunk)
 
     def plan(self, chunk: Chunk) -> None:
         RecordPlanner(chunk).plan()

@@ -29,6 +29,7 @@ from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.identity import marked
 from syncs.run.plan import rested, wait_after
 from syncs.run.planning import show
+from syncs.run.scope import Scope, scope_elsewhere, scope_of
 from syncs.run.session import now
 from syncs.run.stage import Chunk, Note
 from syncs.run.store import update_rows
@@ -46,6 +47,7 @@ Types = frozenset[AssociationType]
 class Fars:
     """The far records of a chunk, by what either side calls them."""
 
+    scope: Scope
     links: dict[int, RecordLink] = field(default_factory=dict)
     by_hubspot: dict[str, int] = field(default_factory=dict)
     by_app: dict[str, int] = field(default_factory=dict)
@@ -74,11 +76,12 @@ class Fars:
             return Far(key, "pending")
         if link.lost or marked(link):
             return Far(key, "invisible")
+        if not self.scope.inside(link):
+            return Far(key, "excluded")
         if link.paired or key in self.creating:
-            excluded = link.state == RecordState.EXCLUDED
-            return Far(key, "invisible" if excluded else "paired")
-        excluded = link.state == RecordState.EXCLUDED
-        return Far(key, "invisible" if excluded else "pending")
+            return Far(key, "paired")
+        no_key = link.state == RecordState.EXCLUDED and link.error_code
+        return Far(key, "invisible" if no_key else "pending")
 
 
 @dataclass
@@ -99,6 +102,7 @@ class LinkPlanner:
     def __init__(self, chunk: Chunk, pair: Pair, edges: Edges) -> None:
         self.chunk, self.pair, self.edges = chunk, pair, edges
         self.session = chunk.session
+        self.scope = scope_of(self.session)
         self.links = [link for link in chunk.links if self._takes_part(link)]
         self.stored = self._stored()
         self.fars = self._fars()
@@ -111,6 +115,8 @@ class LinkPlanner:
         if link.lost:
             return False
         if link.state == RecordState.UNCERTAIN or marked(link):
+            return False
+        if not self.scope.inside(link):
             return False
         return link.paired or link.pk in self.chunk.creating
 
@@ -143,7 +149,7 @@ class LinkPlanner:
         }
         known = (self.stored.base, self.stored.apart)
         keys = {k for kept in known for ends in kept.values() for k in ends}
-        fars = Fars()
+        fars = Fars(scope_elsewhere(self.pair.to_sync))
         for name, values in (("hubspot_id", hubspot), ("app_id", app), ("pk", keys)):
             for some in _some(sorted(values, key=str)):
                 found = RecordLink.objects.filter(
@@ -186,9 +192,19 @@ class LinkPlanner:
                 results[link.pk] = self._merge(link)
             self._take(link, results[link.pk])
         if not self.session.run.dry_run:
+            self._forget_open()
             for some in _some([*self.open_old, *self.base_old]):
                 AssociationLink.objects.filter(pk__in=some).delete()
             _insert([*self.open_new, *self.base_new])
+
+    def _forget_open(self) -> None:
+        """Nothing of a record that is out of scope is waiting or failing."""
+        due = [link for link in self.chunk.links if link.pk in self.chunk.due]
+        outside = [link.pk for link in due if not self.scope.inside(link)]
+        if outside:
+            AssociationLink.objects.filter(
+                mapping__in=[m.row.pk for m in self.pair.mappings], link__in=outside
+            ).exclude(state__in=(LinkState.IN_SYNC, LinkState.APART)).delete()
 
     def _merge(self, link: RecordLink) -> Result:
         edges = self._edges_of(link)
@@ -476,6 +492,17 @@ class LinkPlanner:
                 text=pending.message
                 or "The linked record is not paired with one on the other side yet.",
             )
+        for skipped in result.skipped:
+            if skipped.mapping_key == mapped.key:
+                yield AssociationLink(
+                    mapping=mapped.row,
+                    link=link,
+                    other_id=skipped.far_key,
+                    side=skipped.side,
+                    state=LinkState.SKIPPED,
+                    text="The linked record is outside of the filters of "
+                    f"{self.pair.to_sync.name}.",
+                )
         for failing in result.failing:
             if failing.mapping_key == mapped.key:
                 key = failing.far_key

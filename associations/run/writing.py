@@ -26,6 +26,7 @@ from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.idset import IdSet
 from syncs.run.plan import wait_after
 from syncs.run.pull import reread
+from syncs.run.scope import Scope, scope_elsewhere, still_in_scope
 from syncs.run.session import ALONE, Session, now
 from syncs.run.stage import Inline
 from syncs.run.store import update_rows
@@ -46,6 +47,7 @@ class LinkWriter:
     def __init__(self, session: Session, pairs: Sequence[Pair]) -> None:
         self.session = session
         self.pairs = {m.key: pair for pair in pairs for m in pair.mappings}
+        self._scopes: dict[int, Scope] = {}  # the filters of target syncs
         self.touched = IdSet()  # record links whose links were written
 
     def apply(self) -> None:
@@ -111,6 +113,8 @@ class LinkWriter:
             if change.after.get("inline")
             and change.mapping_key in self.pairs
             and not (change.side == Side.HUBSPOT and change.link_id in alone)
+            # Only a plan made before can have outlived its records' scope.
+            and (not self.session.run.as_planned or self._in_scope(change))
         ]
 
     def created(self, creates: Sequence[Change]) -> None:
@@ -346,7 +350,20 @@ class LinkWriter:
             )
         save_changes(waiting)
         self._dirty(waiting)
-        return ready
+        return self._without(ready, [c for c in ready if not self._in_scope(c)])
+
+    def _in_scope(self, change: Change) -> bool:
+        """Whether neither end left its filters since this was planned."""
+        near, far = change.link, change.other_link
+        if near is None or not still_in_scope(self.session, near):
+            return False
+        pair = self.pairs.get(change.mapping_key)
+        if far is None or pair is None or self.session.run.undo_of_id is not None:
+            return True
+        target = pair.to_sync
+        if target.pk not in self._scopes:
+            self._scopes[target.pk] = scope_elsewhere(target)
+        return self._scopes[target.pk].inside(far)
 
     def _without(self, batch: list[Change], moved: list[Change]) -> list[Change]:
         for change in moved:

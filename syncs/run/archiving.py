@@ -19,6 +19,7 @@ from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordStat
 from syncs.run.gone import ARCHIVE, DELETE, LOST, RESTORED, Way, ways
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
+from syncs.run.scope import still_in_scope
 from syncs.run.session import Session, now
 from syncs.run.store import save_links
 from syncs.run.tombstones import (
@@ -145,6 +146,8 @@ class Archiver:
         columns = {name: getattr(change, name) for name in ("after", "undo_text")}
         if way is None or any(way.columns[k] != v for k, v in columns.items()):
             return _drifted("The set-up archives these records in another way now.")
+        if not still_in_scope(self.session, link):
+            return _drifted("The record is outside of the filters now.")
         held = link.values_on(side)
         if any(not same(held.get(name), v) for name, v in change.before.items()):
             return _drifted("The record was changed after this was planned.")

@@ -32,6 +32,7 @@ from syncs.run.match import match
 from syncs.run.plan import plan
 from syncs.run.pull import pull
 from syncs.run.renew import renew
+from syncs.run.scope import wake
 from syncs.run.session import (
     Cancelled,
     Held,
@@ -273,6 +274,7 @@ def _look(session: Session) -> None:
         with _timed(session, "read"):
             renew(session)
             pull(session)
+            wake(session)
         with _timed(session, "recover"):
             drop_planned(session)
             for stage in session.stages:

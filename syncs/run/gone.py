@@ -159,6 +159,10 @@ class GonePlanner:
             del link.stage_state[GONE]
             self.chunk.touched.add(link.pk)
 
+    def outside(self, link: RecordLink) -> None:
+        """Nothing is deleted of a record that is outside of the filters."""
+        self._retract(link, "The record is outside of the filters now.")
+
     def _retract(self, link: RecordLink, why: str) -> None:
         """Take back what waits for a person."""
         row = self._waiting.pop(link.pk, None)

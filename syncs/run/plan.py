@@ -166,6 +166,8 @@ def stand(link: RecordLink, note: Note, *, changing: bool, dry: bool) -> None:
 
     A preview writes nothing, so it neither settles a failing record nor counts as a try.
     """
+    if changing and link.state == RecordState.EXCLUDED:
+        link.state = RecordState.NEW  # it counts as in scope from here on
     if dry and changing:
         return
     failing = note.state in (RecordState.FAILING, RecordState.WAITING)

@@ -17,6 +17,7 @@ from syncs.run.gone import GonePlanner
 from syncs.run.loops import LoopGuard
 from syncs.run.naming import show as show
 from syncs.run.plan import rested
+from syncs.run.scope import leave_out, scope_of
 from syncs.run.session import PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Chunk, Note
 
@@ -84,6 +85,8 @@ class RecordPlanner:
         for link in due if fields and telling else ():
             if not link.paired or link.hubspot_gone_at or link.app_gone_at:
                 continue
+            if not scope_of(self.session).inside(link):
+                continue
             for mapped in fields:
                 if self._unreadable(link, mapped):
                     continue
@@ -104,10 +107,16 @@ class RecordPlanner:
     def _plan(self, link: RecordLink) -> None:
         if link.state == RecordState.UNCERTAIN:
             return
-        if link.hubspot_gone_at or link.app_gone_at:
-            self.gone.plan(link)
+        gone = [link.gone_on(side) is not None for side in Side]
+        if any(gone):
+            if not all(gone) and leave_out(self.chunk, link):
+                self.gone.outside(link)
+            else:
+                self.gone.plan(link)
             return
         self.gone.whole(link)
+        if leave_out(self.chunk, link):
+            return
         if link.paired:
             self._fields(link)
         elif link.error_code == Code.MATCH_AMBIGUOUS:

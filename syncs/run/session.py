@@ -27,12 +27,13 @@ from connections.records import Field, ObjectType, Record, Side, ValueType, Want
 from syncs.engine.fields import FieldRule
 from syncs.engine.matching import Key, KeyPart
 from syncs.engine.values import ValueProblem, canonical
-from syncs.models import FieldMapping, LogEntry, ObjectSync, SyncRun
+from syncs.models import FieldMapping, LogEntry, ObjectSync, SyncFilter, SyncRun
 from syncs.models.choices import Direction, Matching
 from syncs.run.lease import Lease
 from syncs.run.tally import Tally
 
 if TYPE_CHECKING:
+    from syncs.run.scope import Scope
     from syncs.run.stage import Stage
 
 ALONE = "alone"  # in a link's stage_state: its create must not carry links
@@ -130,6 +131,8 @@ class Session:
     missing: dict[Side, set[str]] = field(default_factory=dict)
     extra_fields: dict[Side, set[str]] = field(default_factory=dict)
     references: tuple[str, ...] = ()
+    filters: tuple[SyncFilter, ...] = ()
+    scope: Scope | None = None  # the filters, read; made anew with the schema
     progress: Callable[[SyncRun], None] | None = None
     stages: Sequence[Stage] = ()
     deadline: float | None = None
@@ -217,6 +220,7 @@ class Session:
             wanted.add(self.sync.marker[side])
         if side in self.sync.archive:
             wanted.add(self.sync.archive[side]["field"])
+        wanted |= {row.field for row in self.filters if row.side == side}
         wanted |= self.extra_fields.get(side, set())
         return wanted - self.missing.get(side, set())
 
@@ -286,6 +290,7 @@ class Session:
             )
         schemas.save_object(owner, now)
         self.objects[side] = now
+        self.scope = None
         known = self.missing.pop(side, set())
         gone = {name for name in self.names(side) if now.field(name) is None}
         self.missing[side] = gone
@@ -386,6 +391,7 @@ def open_session(
         objects=objects,
         fields=fields,
         keys=keys,
+        filters=tuple(sync.filters.all()),
         zone=ZoneInfo(sync.timezone) if sync.timezone else UTC,
         progress=progress,
     )

@@ -28,6 +28,7 @@ from syncs.run.match import join
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.review import written
+from syncs.run.scope import left_by_write, only_filtered, scope_of, still_in_scope
 from syncs.run.session import ALONE, PROBLEMS, REFUSED, MappedField, Session, now
 from syncs.run.stage import Stage
 from syncs.run.store import save_links, update_rows
@@ -97,6 +98,7 @@ class RecordWriter:
         # Records of which an answer showed more than was written: to be planned again,
         # whatever a write to their other side says.
         self._moved = IdSet()
+        self._only_filtered = {side: only_filtered(session, side) for side in Side}
         self._by_name: dict[Side, dict[str, list[MappedField]]] = {
             side: {} for side in Side
         }
@@ -378,9 +380,11 @@ class RecordWriter:
         }
         if not change.undoes:
             self._settled(link)
+        elif scope_of(self.session):
+            link.dirty = True  # it may be in scope again, or not any more
         if any(
             not same(before.get(name), after.get(name))
-            for name in after.keys() - change.after.keys()
+            for name in after.keys() - change.after.keys() - self._only_filtered[side]
         ):
             # Somebody changed another field meanwhile, and no read will show it anew.
             self._plan_again(link)
@@ -456,6 +460,8 @@ class RecordWriter:
         link.dirty = self.session.again = True
 
     def _settled(self, link: RecordLink) -> None:
+        if left_by_write(self.session, link):
+            self._plan_again(link)
         # A plan made before knows nothing of what else moved since: that stays due.
         due = self.session.run.as_planned and link.dirty
         link.dirty = due or link.pk in self._moved
@@ -592,6 +598,8 @@ class RecordWriter:
             if link.id_on(side) is not None or link.state == RecordState.UNCERTAIN:
                 return False
         elif not link.paired:
+            return False
+        if not still_in_scope(self.session, link):
             return False
         here, there = link.values_on(side), link.values_on(side.other)
         before_holds = all(same(here.get(k), v) for k, v in change.before.items())
