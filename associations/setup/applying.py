@@ -12,6 +12,7 @@ from associations.models import AssociationMapping
 from associations.services import save_types
 from associations.setup import environment, live, parsing, reading
 from associations.setup.checking import Checked
+from associations.setup.filters import store_filters
 from associations.setup.problems import Problems, SetupRefused
 from associations.setup.spec import AppSpec, FileSpec, SyncSpec
 from connections.models import ConnectedApp, HubSpotAccount
@@ -196,6 +197,7 @@ class _Writer:
             row.save()
         changed |= self._keys(row, checked.spec)
         changed |= self._fields(row, checked.spec)
+        changed |= store_filters(row, checked.spec.filters)
         return row, changed
 
     def _keys(self, sync: ObjectSync, spec: SyncSpec) -> bool:

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 from associations.services import Types, find_type
 from associations.setup.archive import check_archive
 from associations.setup.defaults import default_match
+from associations.setup.filters import NOUN, check_filter
 from associations.setup.problems import Problems, hint
-from associations.setup.spec import AssociationSpec, FieldSpec, SyncSpec
+from associations.setup.spec import AssociationSpec, FieldSpec, FilterSpec, SyncSpec
 from connections.connectors.base import ConnectorError
 from connections.records import (
     AssociationType,
@@ -24,7 +25,6 @@ from connections.records import (
 from syncs.engine.values import ValueProblem, canonical, convert
 
 LOOSE = (ValueType.TEXT, ValueType.OPTION)  # their values decide, one by one
-NOUN = {Side.HUBSPOT: "property", Side.APP: "field"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,13 @@ class SyncCheck:
             for side, name in ((Side.HUBSPOT, part.hubspot), (Side.APP, part.app)):
                 self.known_field(side, name, f"{part.path}.{side}")
         constants = self._constants()
-        archive = check_archive(self, constants)
-        return replace(self.spec, match=match, on_create=constants, archive=archive)
+        return replace(
+            self.spec,
+            match=match,
+            on_create=constants,
+            archive=check_archive(self, constants),
+            filters=self._filters(),
+        )
 
     # Objects and fields -----------------------------------------------------------------
 
@@ -241,6 +246,17 @@ class SyncCheck:
                 except ValueProblem as exc:
                     self.problems.add(path, f"{exc.code}: {exc.message}")
         return made
+
+    def _filters(self) -> tuple[FilterSpec, ...]:
+        """The filters with their values as they are stored."""
+        made = []
+        for spec in self.spec.filters:
+            path = f"{spec.path}.{NOUN[spec.side]}"
+            found = self.known_field(spec.side, spec.field, path)
+            if found is not None:
+                zone = self.spec.timezone
+                made.append(check_filter(spec, found, zone, self.problems))
+        return tuple(made)
 
     # Links ------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import yaml
 from associations.models import AssociationMapping
 from associations.setup import kinds
 from associations.setup.environment import escape
+from associations.setup.filters import export_filters
 from associations.setup.spec import AccountSpec, SyncSpec
 from connections.models import ConnectedApp, HubSpotAccount
 from syncs.models import ObjectSync
@@ -124,6 +125,8 @@ def _sync(sync: ObjectSync) -> Json:
     found["fields"] = [_field(m) for m in sync.field_mappings.all()]
     if sync.on_create:
         found["on_create"] = _text(dict(sync.on_create))
+    if filters := export_filters(sync):
+        found["filters"] = filters
     for name in ("deletes", "hard_delete"):
         _unless_usual(found, name, getattr(sync, name))
     if sync.archive:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from connections.records import Side
+
 BASE_URL = "https://api.hubapi.com"
 AssociationChoice = str | Mapping[str, Any]  # "", "primary", "default", {category, id}
 
@@ -54,6 +56,17 @@ class FieldSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FilterSpec:
+    """One condition on the records of a side; `value` as the file writes it, or stored."""
+
+    path: str
+    side: Side
+    field: str
+    operator: str
+    value: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class AssociationSpec:
     """One reference field to keep; `type` "" leaves the choice to what HubSpot offers."""
 
@@ -87,6 +100,7 @@ class SyncSpec:
     hard_delete: bool = False
     archive: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     limits: Mapping[str, int | None] = field(default_factory=dict)
+    filters: tuple[FilterSpec, ...] = ()
     every_s: int | None = 600
     sweep_every_s: int = 3600
     full_every_s: int = 86400

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from associations.setup.filters import read_filters
 from associations.setup.keys import Keys, shown, unavailable
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import (
@@ -71,7 +72,6 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
     keys = Keys.of(value, path, problems, "A sync", SYNC_KEYS)
     if keys is None:
         return None
-    keys.later("filters")
     match = keys.items("match", lambda v, p: _match_key(v, p, problems))
     return SyncSpec(
         path=path,
@@ -87,6 +87,7 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
         marker=_marker(keys),
         fields=_fields(keys, problems),
         on_create=_on_create(keys),
+        filters=read_filters(keys, problems),
         deletes=keys.choice("deletes", DELETES, "ignore"),
         hard_delete=keys.boolean("hard_delete", False),
         archive=_archive(keys),
