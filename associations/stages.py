@@ -168,7 +168,7 @@ class AssociationStage:
         What waits for a person is looked at when a side changes."""
         if not self.pairs:
             return
-        for skipped in in_scope_again(self.pairs):
+        for skipped in in_scope_again(session, self.pairs):
             yield from _link_ids(skipped)
         rows = AssociationLink.objects.filter(
             mapping__sync=session.sync,

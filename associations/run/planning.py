@@ -149,7 +149,7 @@ class LinkPlanner:
         }
         known = (self.stored.base, self.stored.apart)
         keys = {k for kept in known for ends in kept.values() for k in ends}
-        fars = Fars(scope_elsewhere(self.pair.to_sync))
+        fars = Fars(scope_elsewhere(self.session, self.pair.to_sync))
         for name, values in (("hubspot_id", hubspot), ("app_id", app), ("pk", keys)):
             for some in _some(sorted(values, key=str)):
                 found = RecordLink.objects.filter(

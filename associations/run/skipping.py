@@ -11,11 +11,14 @@ from associations.run.mappings import Pair
 from syncs.models import RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.scope import scope_elsewhere
+from syncs.run.session import Session
 
 FARS_AT_ONCE = 1000
 
 
-def in_scope_again(pairs: Sequence[Pair]) -> Iterator[QuerySet[AssociationLink]]:
+def in_scope_again(
+    session: Session, pairs: Sequence[Pair]
+) -> Iterator[QuerySet[AssociationLink]]:
     """The skipped links whose far record is inside by now, some far records at a time.
 
     What is outside still says so by its state; few others are left to be judged.
@@ -25,7 +28,6 @@ def in_scope_again(pairs: Sequence[Pair]) -> Iterator[QuerySet[AssociationLink]]
             mapping__in=[m.row.pk for m in pair.mappings], state=LinkState.SKIPPED
         )
         left = rows.exclude(other__state=RecordState.EXCLUDED).order_by("other_id")
-        scope = None
         last = 0
         while True:
             ids = left.filter(other_id__gt=last).values_list("other_id", flat=True)
@@ -33,7 +35,7 @@ def in_scope_again(pairs: Sequence[Pair]) -> Iterator[QuerySet[AssociationLink]]
             if not some:
                 break
             last = some[-1] or 0
-            scope = scope or scope_elsewhere(pair.to_sync)
+            scope = scope_elsewhere(session, pair.to_sync)
             fars = RecordLink.objects.filter(pk__in=some).defer("baseline")
             inside = [far.pk for far in fars if scope.inside(far)]
             if inside:

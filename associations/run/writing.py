@@ -26,7 +26,7 @@ from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.idset import IdSet
 from syncs.run.plan import wait_after
 from syncs.run.pull import reread
-from syncs.run.scope import Scope, scope_elsewhere, still_in_scope
+from syncs.run.scope import scope_elsewhere, still_in_scope
 from syncs.run.session import ALONE, Session, now
 from syncs.run.stage import Inline
 from syncs.run.store import update_rows
@@ -47,7 +47,6 @@ class LinkWriter:
     def __init__(self, session: Session, pairs: Sequence[Pair]) -> None:
         self.session = session
         self.pairs = {m.key: pair for pair in pairs for m in pair.mappings}
-        self._scopes: dict[int, Scope] = {}  # the filters of target syncs
         self.touched = IdSet()  # record links whose links were written
 
     def apply(self) -> None:
@@ -360,10 +359,7 @@ class LinkWriter:
         pair = self.pairs.get(change.mapping_key)
         if far is None or pair is None or self.session.run.undo_of_id is not None:
             return True
-        target = pair.to_sync
-        if target.pk not in self._scopes:
-            self._scopes[target.pk] = scope_elsewhere(target)
-        return self._scopes[target.pk].inside(far)
+        return scope_elsewhere(self.session, pair.to_sync).inside(far)
 
     def _without(self, batch: list[Change], moved: list[Change]) -> list[Change]:
         for change in moved:

@@ -127,11 +127,17 @@ def scope_of(session: Session) -> Scope:
     return session.scope
 
 
-def scope_elsewhere(sync: ObjectSync) -> Scope:
-    """The filters of another sync, by the schema as last discovered.
+def scope_elsewhere(session: Session, sync: ObjectSync) -> Scope:
+    """The filters of a sync that links point to, by the schema as last discovered.
 
     Raises: SchemaError.
     """
+    if sync.pk not in session.scopes:
+        session.scopes[sync.pk] = _load(sync)
+    return session.scopes[sync.pk]
+
+
+def _load(sync: ObjectSync) -> Scope:
     rows = list(sync.filters.all())
     if not rows:
         return Scope(sync, (), {})

@@ -133,6 +133,7 @@ class Session:
     references: tuple[str, ...] = ()
     filters: tuple[SyncFilter, ...] = ()
     scope: Scope | None = None  # the filters, read; made anew with the schema
+    scopes: dict[int, Scope] = field(default_factory=dict)  # of target syncs
     progress: Callable[[SyncRun], None] | None = None
     stages: Sequence[Stage] = ()
     deadline: float | None = None
