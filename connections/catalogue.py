@@ -132,8 +132,8 @@ CATALOGUE: dict[Code, Entry] = {
         "Choose the value that wins.",
     ),
     Code.RECORD_GONE: Entry(
-        "The record was deleted on one side; the other side is left as it is.",
-        "Restore it there, or unpair the two records.",
+        "The record was deleted or archived on one side.",
+        "Restore it there, or press Create again on the record's page.",
     ),
     Code.RECORD_MERGED: Entry(
         "The HubSpot record was merged into another that is paired already.",

@@ -128,8 +128,9 @@ class Command(Base):
                 f"{sync['failing']} failing, {sync['excluded']} excluded, "
                 f"{sync['waiting']} waiting"
             )
-            for word in ("read", "created", "updated"):
+            for word in ("read", "created", "updated", "archived"):
                 write(f"  {word:<8} {_sides(sync[word])}")
+            self._awaiting(sync)
             links = sync["associations"]
             work = ", ".join(
                 f"{w} {_sides(links[w])}" for w in ("added", "removed", "changed")
@@ -147,6 +148,14 @@ class Command(Base):
                     )
                 )
                 write(f"    {meaning_of(code)} {remedy_for(code)}")
+
+    def _awaiting(self, sync: dict[str, Any]) -> None:
+        awaiting = sync["awaiting"]
+        if sync["held"] or any(awaiting.values()):
+            self.stdout.write(
+                f"  waiting  for a person: {awaiting['deletes']} deletions, "
+                f"{awaiting['conflicts']} conflicts, {sync['held']} held changes"
+            )
 
 
 def _sides(counts: dict[str, int]) -> str:
