@@ -11,12 +11,18 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
-from associations.models import AssociationLink, AssociationType
+from associations.models import (
+    AssociationLink,
+    AssociationMapping,
+    AssociationType,
+    LinkState,
+)
 from connections.admin.base import (
     CodeFilter,
     InfinitePaginator,
     PageAdmin,
     ReadOnlyAdmin,
+    SimpleListFilter,
     page_url,
 )
 from connections.templatetags.crosslink import badge
@@ -30,7 +36,36 @@ class LinkCodeFilter(CodeFilter):
 
 
 class LinkSyncFilter(SyncFilter):
-    column = "mapping__sync"
+    """Links of one object sync: by its mappings, which an index begins with."""
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> QuerySet[Any] | None:
+        value = self.value()
+        if not value or not value.isdecimal():
+            return None
+        mine = AssociationMapping.objects.filter(sync=int(value))
+        return queryset.filter(mapping__in=list(mine.values_list("pk", flat=True)))
+
+
+class LinkStateFilter(SimpleListFilter):
+    """Links in one state; the others than in sync have an index of their own."""
+
+    title = "state"
+    parameter_name = "state__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(LinkState.choices)
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> QuerySet[Any] | None:
+        value = self.value()
+        if value not in LinkState.values:
+            return None
+        if value != LinkState.IN_SYNC:
+            queryset = queryset.exclude(state=LinkState.IN_SYNC)
+        return queryset.filter(state=value)
 
 
 def record_link(link: RecordLink | None, fallback: str = "—") -> SafeString | str:
@@ -45,7 +80,8 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
     page_template = "crosslink/association_link.html"
     list_display = ["near", "mapping", "far", "shown_state", "shown_code", "age"]
     list_display_links = ["mapping"]
-    list_filter = ["state", LinkCodeFilter, LinkSyncFilter]
+    list_select_related = ()
+    list_filter = [LinkStateFilter, LinkCodeFilter, LinkSyncFilter]
     search_fields = ["link__hubspot_id"]
     search_help_text = "A record's HubSpot or app id"
     ordering = ["-pk"]
@@ -55,9 +91,8 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AssociationLink]:
         rows = super().get_queryset(request)
-        return rows.select_related("mapping__to_sync", "mapping__sync__app").defer(
-            "mapping__sync__read_state"
-        )
+        # Joined, the small tables would be tempting to begin with.
+        return rows.prefetch_related("mapping__to_sync", "mapping__sync__app")
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         found = super().get_changelist_instance(request)

@@ -254,6 +254,8 @@ class CodeFilter(SimpleListFilter):
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> QuerySet[Any] | None:
         value = self.value()
-        if value == "any":
-            return queryset.exclude(**{self.column: ""})
-        return queryset.filter(**{self.column: value}) if value else None
+        if not value:
+            return None
+        # Said again with a certain code, so that the index over rows with one is used.
+        some = queryset.exclude(**{self.column: ""})
+        return some if value == "any" else some.filter(**{self.column: value})

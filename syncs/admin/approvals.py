@@ -73,6 +73,7 @@ class ApprovalAdmin(PageAdmin[Approval]):
     page_template = "crosslink/change.html"
     list_before_template = "crosslink/held_runs.html"
     list_display = ["what", "shown_side", "moves", "why", "sync", "for_", "age"]
+    list_select_related = ()
     list_filter = [AwaitingFilter, SyncFilter, HeldRunFilter, "kind"]
     search_fields = ["record"]
     search_help_text = "A record's name or id"
@@ -104,7 +105,7 @@ class ApprovalAdmin(PageAdmin[Approval]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Approval]:
         rows = super().get_queryset(request).filter(outcome="held")
-        return rows.exclude(awaiting="").select_related("sync__app")
+        return rows.exclude(awaiting="").prefetch_related("sync__app")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Approval], search_term: str

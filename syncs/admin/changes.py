@@ -15,13 +15,23 @@ from django.utils.timesince import timesince
 from connections.admin.base import CodeFilter, InfinitePaginator, PageAdmin, page_url
 from connections.records import Side
 from connections.templatetags.crosslink import badge
-from syncs.admin.filters import SideFilter, SyncFilter
+from syncs.admin.filters import (
+    LATEST,
+    KindFilter,
+    OutcomeFilter,
+    SideFilter,
+    SyncFilter,
+    latest,
+)
+from syncs.admin.records import FOUND, records_with_id, records_with_key
 from syncs.models import Change, SyncRun
 from syncs.models.choices import ChangeKind, ChangeOutcome
 
 LINK_KINDS = (ChangeKind.LINK, ChangeKind.UNLINK, ChangeKind.RELABEL)
 SIDES = {Side.HUBSPOT: "HubSpot", Side.APP: "App"}
 PER_PAGE = 50
+FEW = 10  # records
+TOGETHER = 20_000  # changes of a run's parts that are listed in one order
 
 
 def side_name(change: Change) -> str:
@@ -66,25 +76,42 @@ def _types(types: Any) -> list[str]:
 
 
 def search(rows: QuerySet[Change], term: str) -> QuerySet[Change]:
-    """Changes whose record, near or far, has a text in its name or id."""
-    found = Q(record__icontains=term) | Q(other_record__icontains=term)
-    return rows.filter(found)
+    """Changes of the records with an id or a match key; else, among the latest, those
+    whose record, near or far, has a text in its name."""
+    links = [*records_with_id(term), *records_with_key(term)]
+    if links:
+        # Of a few records the latest changes; of many, some: in order, all of the log
+        # might be gone through for them.
+        order = ["-pk"] if len(links) <= FEW else []
+        ids: list[int] = []
+        for end in ("link", "other_link"):
+            mine = Change.objects.filter(**{f"{end}__in": links}).order_by(*order)
+            ids += mine.values_list("pk", flat=True)[:FOUND]
+        if ids:
+            return rows.filter(pk__in=ids)
+    named = Q(record__icontains=term) | Q(other_record__icontains=term)
+    return latest(rows).filter(named)
 
 
 @admin.register(Change)
 class ChangeAdmin(PageAdmin[Change]):
     page_template = "crosslink/change.html"
     list_display = ["what", "shown_side", "sync", "shown_run", "outcome_", "age"]
-    list_filter = ["kind", "outcome", SideFilter, CodeFilter, SyncFilter]
+    list_select_related = ()
+    list_filter = [KindFilter, OutcomeFilter, SideFilter, CodeFilter, SyncFilter]
     search_fields = ["record"]
-    search_help_text = "A record's name or id"
+    search_help_text = (
+        "A record's id or the beginning of a match key; or, among the latest "
+        f"{LATEST:,} changes, part of its name"
+    )
     ordering = ["-pk"]
     paginator = InfinitePaginator
     show_full_result_count = False
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Change]:
-        return super().get_queryset(request).select_related("sync__app")
+        # Joined, the small tables would be tempting to begin with.
+        return super().get_queryset(request).prefetch_related("sync__app")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Change], search_term: str
@@ -126,6 +153,14 @@ class ChangeAdmin(PageAdmin[Change]):
         }
 
 
+def written(run: SyncRun) -> int:
+    """How many changes a part of a run did, or planned, by its own counts."""
+    work = run.counters
+    links = work.get("associations", {})
+    parts = [work.get(name, {}) for name in ("created", "updated", "archived")]
+    return sum(sum(by.values()) for by in (*parts, *links.values()))
+
+
 class ChangesOfRun:
     """A run's changes as its page lists them: filtered, searched, a page at a time."""
 
@@ -140,13 +175,18 @@ class ChangesOfRun:
         of = self.chosen["of"]
         if of.isdecimal() and int(of) in ids:
             ids = [int(of)]
+        self.apart = len(ids) > 1 and sum(map(written, children)) > TOGETHER
+        if self.apart:
+            # In one order over several runs they would all be sorted for each page.
+            ids = [next((c.pk for c in children if written(c)), ids[0])]
+            self.chosen["of"] = str(ids[0])
         self.rows = self._rows(ids)
         self.more = len(self.rows) > PER_PAGE
         self.rows = self.rows[:PER_PAGE]
         self.children = children
 
     def _rows(self, ids: list[int]) -> list[Change]:
-        rows = Change.objects.filter(run__in=ids).select_related("sync__app")
+        rows = Change.objects.filter(run__in=ids).prefetch_related("sync__app")
         rows = rows.order_by("pk")
         for name, column in (
             ("side", "side"),

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db import connection
+from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -17,7 +18,7 @@ from connections.templatetags.crosslink import badge
 from syncs import services
 from syncs.admin.actions import CHANGE_SYNCS
 from syncs.admin.filters import SyncFilter
-from syncs.models import Change, ObjectSync, RecordKey, RecordLink
+from syncs.models import Change, MatchKey, ObjectSync, RecordKey, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.session import PROBLEMS, mapping_key
 
@@ -36,9 +37,26 @@ def records_with_id(term: str) -> list[int]:
 
 
 def records_with_key(term: str) -> list[int]:
-    """Record links one of whose match keys holds a text."""
-    keys = RecordKey.objects.filter(value__icontains=term)
-    return list(keys.values_list("link", flat=True).distinct()[:FOUND])
+    """Record links one of whose match keys begins with a text, in its own letters or in
+    small ones, as most keys are kept."""
+    syncs = list(ObjectSync.objects.values_list("pk", flat=True))
+    ranks = MatchKey.objects.aggregate(most=Max("rank"))["most"] or 0
+    # Every column of the index up to the value, which then is a range of it.
+    keys = RecordKey.objects.filter(
+        sync__in=syncs, rank__in=range(ranks + 1), side__in=list(Side)
+    )
+    found: list[int] = []
+    for text in dict.fromkeys([term, term.casefold()]):
+        rows = keys.filter(_begins(text)).values_list("link", flat=True)
+        found += rows[:FOUND]
+    return list(dict.fromkeys(found))[:FOUND]
+
+
+def _begins(text: str) -> Q:
+    """A key value that begins so, in the form that each database looks up in an index."""
+    if connection.vendor == "postgresql":
+        return Q(value__startswith=text)
+    return Q(value__gte=text, value__lt=text + chr(0x10FFFF))
 
 
 def create_again(request: HttpRequest, links: Sequence[RecordLink]) -> None:
@@ -72,16 +90,18 @@ class RecordLinkAdmin(PageAdmin[RecordLink]):
         ),
     )
     list_display = ["record", "sync", "key", "shown_state", "shown_code", "age"]
+    list_select_related = ()
     list_filter = ["state", CodeFilter, SyncFilter]
     search_fields = ["hubspot_id"]
-    search_help_text = "A HubSpot id, an app id, or part of a match key"
+    search_help_text = "A HubSpot id, an app id, or the beginning of a match key"
     ordering = ["-pk"]
     paginator = InfinitePaginator
     show_full_result_count = False
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RecordLink]:
-        return super().get_queryset(request).select_related("sync__app")
+        # Joined, the small tables would be tempting to begin with.
+        return super().get_queryset(request).prefetch_related("sync__app")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[RecordLink], search: str

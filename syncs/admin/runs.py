@@ -15,7 +15,13 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
-from connections.admin.base import Button, CodeFilter, PageAdmin, page_url
+from connections.admin.base import (
+    Button,
+    CodeFilter,
+    InfinitePaginator,
+    PageAdmin,
+    page_url,
+)
 from connections.templatetags.crosslink import badge
 from syncs import services
 from syncs.admin import decide
@@ -81,8 +87,10 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
     page_template = "crosslink/run.html"
     list_display = ["number", "what", "how", "shown_status", "written", "by", "age"]
     list_filter = ["status", "trigger", "dry_run", CodeFilter, RunSyncFilter, "app"]
-    search_fields = ["pk", "started_by__username", "error_text"]
+    search_fields = ["pk", "started_by__username"]
     search_help_text = "A run's number, or who started it"
+    paginator = InfinitePaginator
+    show_full_result_count = False
     ordering = ["-pk"]
     list_select_related = ["app", "started_by"]
     buttons = (

@@ -113,3 +113,7 @@ class ChangeOutcome(models.TextChoices):
     DRIFTED = "drifted", "Drifted"
     DROPPED = "dropped", "Dropped"
     REVERTED = "reverted", "Reverted"
+
+
+# What nearly every change passes; the others have an index of their own.
+USUAL_OUTCOMES = (ChangeOutcome.PLANNED, ChangeOutcome.SENT, ChangeOutcome.APPLIED)

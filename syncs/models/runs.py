@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from functools import reduce
+from operator import and_
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +12,7 @@ from django.db import models
 
 from connections.models import ConnectedApp
 from syncs.models.choices import (
+    USUAL_OUTCOMES,
     Awaiting,
     ChangeKind,
     ChangeOutcome,
@@ -20,6 +23,10 @@ from syncs.models.records import RecordLink
 from syncs.models.setup import ObjectSync
 
 JsonDict = dict[str, Any]
+
+
+# One condition each, as SQLite finds them again in a query.
+UNUSUAL = reduce(and_, (~models.Q(outcome=usual) for usual in USUAL_OUTCOMES))
 
 
 class SyncRun(models.Model):
@@ -243,6 +250,14 @@ class Change(models.Model):
                 fields=["error_code", "id"],
                 condition=~models.Q(error_code=""),
                 name="change_code",
+            ),
+            models.Index(
+                fields=["id"], condition=models.Q(outcome="held"), name="change_held"
+            ),
+            models.Index(
+                fields=["outcome", "id"],
+                condition=UNUSUAL,
+                name="change_unusual",
             ),
             models.Index(fields=["sync", "outcome"], name="change_sync_outcome"),
             models.Index(fields=["created_at"], name="change_created"),
