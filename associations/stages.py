@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ from syncs.run.store import save_links
 from syncs.run.unknown import unfinished
 from syncs.run.writes import close, save_changes
 
+FROZEN = (RecordState.GONE, RecordState.EXCLUDED)
 READ_AT_ONCE = 1000  # records whose links one call reads
 SETTLING_PASSES = 2  # reads back of what was written, each with its own writes
 
@@ -311,16 +313,41 @@ class AssociationStage:
         for code, count in failing.values_list("code").annotate(Count("pk")).order_by():
             row = failing.filter(code=code).order_by("pk")[0]
             session.tally.error(code, f"{show(row.link)}: {row.text}", count=count)
+        frozen = _frozen(session, rows)
         return {
             "associations": {
-                "in_sync": states.get(LinkState.IN_SYNC, 0),
-                "pending": states.get(LinkState.PENDING, 0),
+                "in_sync": states.get(LinkState.IN_SYNC, 0)
+                - frozen.get(LinkState.IN_SYNC, 0),
+                "pending": states.get(LinkState.PENDING, 0)
+                - frozen.get(LinkState.PENDING, 0),
                 "skipped": sum(
                     states.get(s, 0) for s in (LinkState.APART, LinkState.SKIPPED)
-                ),
+                )
+                + sum(frozen.values()),
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }
+
+
+def _frozen(session: Session, rows: QuerySet[AssociationLink]) -> dict[str, int]:
+    """By state, links that rest because a record at one end is gone or excluded.
+
+    Led by those records, mostly few: a join of all links would cost each run seconds.
+    """
+    mappings = AssociationMapping.objects.filter(sync=session.sync)
+    ends = [session.sync.pk, *mappings.values_list("to_sync", flat=True)]
+    resting = RecordLink.objects.filter(sync__in=ends, state__in=FROZEN)
+    if not resting.exists():
+        return {}
+    near = Q(link__in=resting.values("pk"))
+    far = Q(other__in=resting.values("pk"))
+    found: Counter[str] = Counter()
+    for some in (rows.filter(near), rows.filter(far).exclude(near)):
+        counted = some.filter(state__in=(LinkState.IN_SYNC, LinkState.PENDING))
+        found.update(
+            dict(counted.values_list("state").annotate(Count("pk")).order_by())
+        )
+    return dict(found)
 
 
 def _link_ids(rows: QuerySet[AssociationLink]) -> Iterator[list[int]]:

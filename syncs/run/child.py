@@ -190,6 +190,10 @@ def _work(
         except Held as exc:
             held = exc
             hold(session, exc)
+        except SliceOver:
+            if session.again and run.place:
+                run.place["again"] = True
+            raise
         except ConnectorError:
             # What stands, stands also after a run that could not go on.
             _count(session)
@@ -243,7 +247,7 @@ def _sync(session: Session) -> None:
         _look(session)
     sweep = run.sweep or _sweep_due(session.sync)
     for attempt in range(PASSES):
-        session.again = False
+        session.again = bool(run.place.get("again"))  # in an earlier slice
         if run.place.get("phase") != "write":
             with _timed(session, "plan"):
                 plan(session, session.stages, sweep=sweep and attempt == 0)
