@@ -13,16 +13,23 @@ from associations.models import AssociationType as StoredType
 from associations.services import Types, save_types
 from associations.setup.checking import SyncCheck
 from associations.setup.problems import Problem, Problems
-from associations.setup.spec import AssociationSpec, FieldSpec, MatchPart, SyncSpec
+from associations.setup.spec import (
+    AssociationSpec,
+    FieldSpec,
+    FilterSpec,
+    MatchPart,
+    SyncSpec,
+)
 from connections import services
 from connections.models import HubSpotAccount
 from connections.records import AssociationType, AssociationTypeInfo
 from syncs.admin.forms import FieldMappingForm, MatchKeyForm, ObjectSyncForm, schemas_of
+from syncs.admin.scope import SyncFilterForm
 from syncs.models import ObjectSync
 from syncs.models.choices import Matching
 
 ROOT = "sync"
-_ROW = re.compile(r"^(fields|match|associations)\[(\d+)\]\.?(\w*)")
+_ROW = re.compile(r"^(fields|match|associations|filters)\[(\d+)\]\.?(\w*)")
 _OWN_FIELDS = {
     "marker": "marker_hubspot",
     "on_create.hubspot": "on_create_hubspot",
@@ -110,7 +117,7 @@ class CheckedSyncForm(ObjectSyncForm):
         form: Any = self
         if found is not None:
             form = rows.at(found[1], int(found[2]))
-            name = {"to": "to_sync"}.get(found[3], found[3])
+            name = {"to": "to_sync", "property": "field"}.get(found[3], found[3])
         else:
             name = next(
                 (own for start, own in _OWN_FIELDS.items() if place.startswith(start)),
@@ -126,6 +133,7 @@ class Rows:
         MatchKeyForm: "match",
         FieldMappingForm: "fields",
         AssociationMappingForm: "associations",
+        SyncFilterForm: "filters",
     }
 
     def __init__(self, formsets: Iterable[Any]) -> None:
@@ -182,6 +190,14 @@ def _spec(form: CheckedSyncForm, rows: Rows) -> SyncSpec:
         marker=form.marker,
         on_create=form.on_create,
         archive=form.archive,
+        filters=tuple(
+            FilterSpec(
+                f"{ROOT}.filters[{at}]",
+                row.side,
+                *(row.cleaned_data[name] for name in ("field", "operator", "value")),
+            )
+            for at, row in enumerate(rows.of("filters"))
+        ),
         match=_match(rows.of("match")),
         fields=tuple(
             FieldSpec(

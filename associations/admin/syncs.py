@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -10,9 +11,11 @@ from django.http import HttpRequest
 from associations.admin.checks import ROOT, CheckedSyncForm, Rows
 from associations.admin.forms import AssociationMappingForm
 from associations.models import AssociationLink, AssociationMapping
+from associations.setup.spec import FilterSpec
 from connections.admin.base import TabularInline
+from connections.records import Side
 from syncs.admin.syncs import ObjectSyncAdmin
-from syncs.models import MatchKey, ObjectSync
+from syncs.models import MatchKey, ObjectSync, SyncFilter
 from syncs.models.choices import Matching
 
 COLUMNS = (
@@ -80,6 +83,7 @@ class MappedSyncAdmin(ObjectSyncAdmin):
         if sync.matching == Matching.DEFAULT:
             _keep_keys(sync, settled.match)
         rows = Rows(getattr(sync, "pending_formsets", ()))
+        _keep_filters(rows.of("filters"), settled.filters)
         for at, row in enumerate(rows.of("associations")):
             found = form.types.get(f"{ROOT}.associations[{at}]")
             mapping = row.instance
@@ -92,6 +96,15 @@ class MappedSyncAdmin(ObjectSyncAdmin):
             mapping.save(update_fields=["category", "type_id"])
             # Another type is another mapping: it begins as a first sync.
             AssociationLink.objects.filter(mapping=mapping).delete()
+
+
+def _keep_filters(rows: Sequence[Any], settled: Sequence[FilterSpec]) -> None:
+    """Store values in the form in which they are exported, in the order of the page."""
+    places = dict.fromkeys(Side, 0)
+    for row, spec in zip(rows, settled, strict=True):
+        stored = SyncFilter.objects.filter(pk=row.instance.pk)
+        stored.update(value=spec.value, position=places[spec.side])
+        places[spec.side] += 1
 
 
 def _keep_keys(sync: ObjectSync, match: Any) -> None:

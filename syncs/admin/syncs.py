@@ -35,7 +35,8 @@ from syncs.admin.forms import (
     zone_names,
 )
 from syncs.admin.health import Health, healths, run_badge, with_runs
-from syncs.models import FieldMapping, MatchKey, ObjectSync, SyncRun
+from syncs.admin.scope import FILTER_COLUMNS, FILTER_INLINES
+from syncs.models import FieldMapping, MatchKey, ObjectSync, SyncFilter, SyncRun
 
 DEFINITION = (
     "hubspot_object",
@@ -75,7 +76,7 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
     """CRM syncs (H)."""
 
     form = ObjectSyncForm
-    inlines: ClassVar[Any] = (MatchKeyInline, FieldMappingInline)
+    inlines: ClassVar[Any] = (MatchKeyInline, FieldMappingInline, *FILTER_INLINES)
     change_form_outer_before_template = "crosslink/sync.html"
     buttons: Sequence[Button] = (
         *run_buttons(lambda syncs: list(syncs)),
@@ -346,6 +347,7 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
         return (
             ObjectSync.objects.filter(pk=sync.pk).values(*DEFINITION).first(),
             list(MatchKey.objects.filter(sync=sync).values_list(*KEY_COLUMNS)),
+            list(SyncFilter.objects.filter(sync=sync).values_list(*FILTER_COLUMNS)),
             sorted(
                 map(
                     repr,
