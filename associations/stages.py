@@ -292,6 +292,13 @@ class AssociationStage:
         link.stage_state = {k: v for k, v in link.stage_state.items() if k != NOTE}
         link.save(update_fields=["stage_state"])
 
+    def retry(self, sync_id: int) -> None:
+        rows = AssociationLink.objects.filter(
+            mapping__sync=sync_id, state=LinkState.FAILING
+        )
+        # A record that is due has none of its links rest.
+        RecordLink.objects.filter(pk__in=rows.values("link")).update(dirty=True)
+
     # Count ------------------------------------------------------------------------------
 
     def work(self, session: Session) -> None:

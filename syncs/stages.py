@@ -75,6 +75,9 @@ class RecordStage:
     def released(self, link_id: int) -> None:
         """Nothing: the link row itself was untied."""
 
+    def retry(self, sync_id: int) -> None:
+        """Nothing: records have their own back-off."""
+
     def work(self, session: Session) -> None:
         planned = (
             Change.objects.filter(run=session.run, outcome=ChangeOutcome.PLANNED)

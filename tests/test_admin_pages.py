@@ -67,6 +67,7 @@ def pages(office) -> list[str]:
         for child in office.run.children.all()
     ]
     found += [
+        reverse("admin:syncs_recordlink_ambiguous"),
         reverse("admin:connections_hubspotaccount_add"),
         reverse("admin:connections_connectedapp_add"),
         reverse("admin:syncs_objectsync_add") + f"?app={office.app.pk}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -19,6 +20,7 @@ from connections.admin.base import (
     SimpleListFilter,
     page_url,
 )
+from connections.records import Side
 from connections.templatetags.crosslink import badge, shown
 from syncs import services
 from syncs.admin import decide
@@ -92,6 +94,19 @@ class ApprovalAdmin(PageAdmin[Approval]):
             "moved since is left out, and named.",
             primary=True,
         ),
+        *(
+            Button(
+                f"take-{side}",
+                f"Take {name} value",
+                partial(decide.take, side=side),
+                CHANGE_SYNCS,
+                icon="rule",
+                question=f"Of each conflict that you chose, {name} value is written to the "
+                "other side, whichever of its two rows you ticked.",
+                when=lambda change: change.awaiting == Awaiting.CONFLICTS,
+            )
+            for side, name in ((Side.HUBSPOT, "HubSpot's"), (Side.APP, "the app's"))
+        ),
         Button(
             "drop",
             "Drop",
@@ -120,8 +135,7 @@ class ApprovalAdmin(PageAdmin[Approval]):
         extra = {
             "held_runs": [(run, page_url(run)) for run in runs[:HELD_RUNS]],
             "more_held": len(runs) > HELD_RUNS,
-            "ambiguous_url": reverse("admin:syncs_recordlink_changelist")
-            + "?code=MATCH_AMBIGUOUS",
+            "ambiguous_url": reverse("admin:syncs_recordlink_ambiguous"),
         }
         return super().changelist_view(request, {**extra, **(extra_context or {})})
 

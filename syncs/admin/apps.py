@@ -24,6 +24,7 @@ from syncs.admin.actions import (
     run_buttons,
 )
 from syncs.admin.health import healths, with_runs
+from syncs.admin.pairing import resync_button
 from syncs.models import ObjectSync, SyncRun
 from syncs.models.choices import Status
 
@@ -43,6 +44,7 @@ class SyncedAppAdmin(ConnectedAppAdmin):
     list_display = ["name", "kind", "hubspot", "syncs_on", "health", "last_run"]
     buttons: Sequence[Button] = (
         *run_buttons(syncs_of),
+        resync_button(syncs_of),
         *pause_buttons(pause_apps, resume_apps, CHANGE_SYNCS),
         *ConnectedAppAdmin.buttons,
     )

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from connections.admin.base import page_url
+from connections.records import Side
 from syncs import services
 from syncs.models import Change, SyncRun
 from syncs.models.choices import Awaiting, Trigger
@@ -42,6 +43,15 @@ def approve(request: HttpRequest, changes: Iterable[Change]) -> str | None:
         for at, ids in _by_place(changes).items()
     ]
     return pages[0] if len(pages) == 1 else None
+
+
+def take(request: HttpRequest, changes: Iterable[Change], *, side: Side) -> str | None:
+    """Queue a run that writes one side's value for each conflict that was chosen."""
+    ids = services.values_of(changes, side)
+    if not ids:
+        messages.warning(request, "The other side cannot hold that value: see its row.")
+        return None
+    return _approve_queue(request, Awaiting.CONFLICTS, ids)
 
 
 def drop(request: HttpRequest, changes: Iterable[Change]) -> None:

@@ -12,12 +12,13 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
-from connections.admin.base import Button, CodeFilter, InfinitePaginator, PageAdmin
+from connections.admin.base import Button, CodeFilter, InfinitePaginator
 from connections.records import Side
 from connections.templatetags.crosslink import badge
 from syncs import services
 from syncs.admin.actions import CHANGE_SYNCS
 from syncs.admin.filters import SyncFilter
+from syncs.admin.pairing import BUTTONS, PairingPages
 from syncs.models import Change, MatchKey, ObjectSync, RecordKey, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.session import PROBLEMS, mapping_key
@@ -73,7 +74,7 @@ def create_again(request: HttpRequest, links: Sequence[RecordLink]) -> None:
 
 
 @admin.register(RecordLink)
-class RecordLinkAdmin(PageAdmin[RecordLink]):
+class RecordLinkAdmin(PairingPages):
     """What each record of a sync is paired with; only the engine writes it."""
 
     page_template = "crosslink/record.html"
@@ -88,6 +89,7 @@ class RecordLinkAdmin(PageAdmin[RecordLink]):
             "its counterpart is created. What it was paired with is forgotten.",
             when=services.survives,
         ),
+        *BUTTONS,
     )
     list_display = ["record", "sync", "key", "shown_state", "shown_code", "age"]
     list_select_related = ()
@@ -153,6 +155,7 @@ class RecordLinkAdmin(PageAdmin[RecordLink]):
             "is_failing": failing,
             "changes": list(changes.select_related("run")[:CHANGES]),
             "candidates": _candidates(obj),
+            "may_pair": not obj.paired and request.user.has_perm(CHANGE_SYNCS),
             "may_see_changes": request.user.has_perm("syncs.view_change"),
         }
 

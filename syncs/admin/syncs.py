@@ -35,6 +35,7 @@ from syncs.admin.forms import (
     zone_names,
 )
 from syncs.admin.health import Health, healths, run_badge, with_runs
+from syncs.admin.pairing import resync_button
 from syncs.admin.scope import FILTER_COLUMNS, FILTER_INLINES
 from syncs.models import FieldMapping, MatchKey, ObjectSync, SyncFilter, SyncRun
 
@@ -80,6 +81,7 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
     change_form_outer_before_template = "crosslink/sync.html"
     buttons: Sequence[Button] = (
         *run_buttons(lambda syncs: list(syncs)),
+        resync_button(lambda syncs: list(syncs)),
         *pause_buttons(pause_syncs, resume_syncs, CHANGE_SYNCS),
     )
     list_display = [

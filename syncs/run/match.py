@@ -171,7 +171,7 @@ def _pair_or_clash(
     unclear = {
         link_id: sorted(f"{holders[i].side}:{holders[i].remote_id}" for i in others)
         for link_id, others in clashes.items()
-        if not holders[link_id].survivor
+        if not (holders[link_id].survivor or holders[link_id].apart)
     }
     with transaction.atomic():
         _mark_ambiguous(session, unclear)

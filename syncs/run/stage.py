@@ -192,6 +192,9 @@ class Stage(Protocol):
     def released(self, link_id: int) -> None:
         """A pair was untied by hand: forget what hung on it."""
 
+    def retry(self, sync_id: int) -> None:
+        """Let the next run try what fails here, whatever its back-off."""
+
     def work(self, session: Session) -> None:
         """Count this stage's planned changes as a dry run's work."""
 

@@ -15,8 +15,10 @@ from syncs.services.approvals import (
     waiting,
     waits,
 )
+from syncs.services.conflicts import values_of
 from syncs.services.pairing import PairError, keep_apart, pair, pair_anew, unpair
 from syncs.services.reports import report
+from syncs.services.resync import FAILED, resync, resync_failing
 from syncs.services.runs import (
     RunError,
     applicable,
@@ -33,6 +35,7 @@ from syncs.services.survivors import create_again, survives
 from syncs.services.undo import left_alone, start_undo, undo_report, undoable
 
 __all__ = [
+    "FAILED",
     "PairError",
     "RunError",
     "all_held",
@@ -57,12 +60,15 @@ __all__ = [
     "plan_run",
     "report",
     "resume",
+    "resync",
+    "resync_failing",
     "start",
     "start_undo",
     "survives",
     "undo_report",
     "undoable",
     "unpair",
+    "values_of",
     "waiting",
     "waits",
     "wake",

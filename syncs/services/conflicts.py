@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 from django.db.models import Count, QuerySet
@@ -60,6 +60,15 @@ def _refuse_both(rows: QuerySet[Change]) -> None:
             f"Changes {one} and {other} are the two values of one field.",
             remedy="Choose one of them.",
         )
+
+
+def values_of(changes: Iterable[Change], winner: Side) -> list[int]:
+    """The changes that would write one side's value of the fields some are about."""
+    fields = {(change.link_id, change.mapping_key) for change in changes}
+    rows = review.waiting().filter(
+        side=winner.other, link__in={link_id for link_id, _ in fields}
+    )
+    return [r.pk for r in rows if (r.link_id, r.mapping_key) in fields]
 
 
 def drop(rows: QuerySet[Change]) -> int:
