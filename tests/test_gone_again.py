@@ -236,3 +236,37 @@ def test_an_archive_without_an_answer_is_looked_up_before_it_is_sent_again(
     assert graves.run()["archived"] == NOTHING | {"hubspot": 1}
     assert calls == [1]
     assert graves.quiet()
+
+
+# Links ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("brings_links", [True, False])
+def test_links_stand_still_while_an_end_is_gone_and_are_there_once_it_is_back(
+    graves, brings_links
+):
+    world = graves.world
+    world.sandbox.control.set_switches(restore_brings_links=brings_links)
+    (company,) = world.create("companies", [{"name": "A", "domain": C0}])
+    (ann,) = world.create("contacts", [{"email": "ann@x.example"}])
+    world.make_primary(ann, company)
+    archive = {"app": {"field": "archived", "value": True}}
+    world.set_up(deletes="propagate", archive=archive)
+    world.contacts.archive = {}
+    world.contacts.deletes = "ignore"
+    world.contacts.save()
+    world.run()
+    linked = {"ann@x.example": (None, None, C0)}
+    assert world.people_rows() == linked
+    world.client.crm.objects.basic_api.archive("companies", company)
+    for _ in range(2):
+        report = world.run(full=True)
+        assert report["syncs"][1]["associations"]["removed"] == NOTHING
+    assert graves.rows(archived=True) == {C0}
+    assert world.people_rows() == linked
+    graves.restore_in_hubspot(company)
+    world.run(full=True)
+    world.run(full=True)
+    assert graves.rows() == {C0}
+    assert world.people_rows() == linked
+    assert world.primary() == {"ann@x.example": C0}

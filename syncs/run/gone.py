@@ -110,12 +110,13 @@ class GonePlanner:
         ).order_by("-pk")
         approved = rows.filter(
             Q(outcome=ChangeOutcome.SENT)
+            | Q(outcome=ChangeOutcome.PLANNED, run=self.session.run)
             | Q(
                 outcome=ChangeOutcome.PLANNED,
                 run__approved=True,
                 run__status__in=OPEN_STATUSES,
             )
-        ).exclude(run=self.session.run, outcome=ChangeOutcome.PLANNED)
+        )
         return (
             {row.link_id: row for row in waiting if row.link_id},
             {i for i in approved.values_list("link_id", flat=True) if i},
