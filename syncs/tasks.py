@@ -5,19 +5,14 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from django.conf import settings
-from django_q.models import Task
-
 from syncs import services
-from syncs.models import Change, LogEntry, ObjectSync, SyncRun
-from syncs.models.choices import OPEN_STATUSES, ChangeOutcome, Status, Trigger
+from syncs.models import ObjectSync, SyncRun
+from syncs.models.choices import OPEN_STATUSES, Status, Trigger
 from syncs.run.child import close_abandoned
 from syncs.run.session import SliceOver, now
 
 LONGEST_REST = timedelta(days=32)  # that a system with a monthly quota asks for
 SLICE_S = 200  # well under the queue's time-out
-PRUNED_AT_ONCE = 5000  # rows
-RESULTS_KEPT = timedelta(days=1)  # of tasks; runs have rows of their own
 
 
 def run_sync(run_id: int) -> str:
@@ -82,24 +77,5 @@ def _is_due(sync: ObjectSync) -> bool:
 
 
 def prune() -> int:
-    """Delete a bounded number of old log rows, and of the queue's own results.
-
-    What was sent and never answered stays: it alone can tell what became of a create.
-    So does what waits for a person.
-    """
-    before = now() - timedelta(days=settings.LOG_RETENTION_DAYS)
-    kept = (ChangeOutcome.SENT, ChangeOutcome.HELD)
-    unanswered = Change.objects.filter(outcome__in=kept)
-    over = SyncRun.objects.filter(created_at__lt=before, finished_at__isnull=False)
-    pruned = 0
-    for rows in (
-        Change.objects.filter(created_at__lt=before).exclude(outcome__in=kept),
-        LogEntry.objects.filter(at__lt=before),
-        over.exclude(pk__in=unanswered.values("run")).exclude(
-            pk__in=unanswered.values("run__parent")
-        ),
-        Task.objects.filter(stopped__lt=now() - RESULTS_KEPT),
-    ):
-        ids = list(rows.values_list("pk", flat=True)[:PRUNED_AT_ONCE])
-        pruned += rows.model.objects.filter(pk__in=ids).delete()[0]
-    return pruned
+    """Delete some of what is older than the retention time."""
+    return services.prune()

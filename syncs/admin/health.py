@@ -14,10 +14,9 @@ from django.utils.safestring import SafeString
 from connections.admin.base import page_url
 from connections.templatetags.crosslink import badge
 from syncs.models import ObjectSync, SyncRun
-from syncs.models.choices import Direction, Status
+from syncs.models.choices import COUNTED_STATUSES, Direction
 
 ARROWS = {Direction.TWO_WAY: "↔", Direction.TO_HUBSPOT: "→", Direction.TO_APP: "←"}
-COUNTED = (Status.SUCCEEDED, Status.PARTIAL, Status.HELD)
 
 
 def with_runs(rows: QuerySet[ObjectSync]) -> QuerySet[ObjectSync]:
@@ -27,7 +26,7 @@ def with_runs(rows: QuerySet[ObjectSync]) -> QuerySet[ObjectSync]:
     would be slow, and only a run changes them.
     """
     runs = SyncRun.objects.filter(sync=OuterRef("pk")).order_by("-pk")
-    counted = runs.filter(status__in=COUNTED, dry_run=False)
+    counted = runs.filter(status__in=COUNTED_STATUSES, dry_run=False)
     return rows.annotate(
         last_run_id=Subquery(runs.values("pk")[:1]),
         counted_run_id=Subquery(counted.values("pk")[:1]),

@@ -60,6 +60,8 @@ class Status(models.TextChoices):
     CANCELLED = "cancelled", "Cancelled"
 
 
+# Such a run counted what stands at its end.
+COUNTED_STATUSES = (Status.SUCCEEDED, Status.PARTIAL, Status.HELD)
 OPEN_STATUSES = (Status.QUEUED, Status.RUNNING)
 ENDED_STATUSES = tuple(status for status in Status if status not in OPEN_STATUSES)
 

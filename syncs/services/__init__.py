@@ -17,6 +17,7 @@ from syncs.services.approvals import (
 )
 from syncs.services.conflicts import values_of
 from syncs.services.pairing import PairError, keep_apart, pair, pair_anew, unpair
+from syncs.services.pruning import prune
 from syncs.services.reports import report
 from syncs.services.resync import FAILED, resync, resync_failing
 from syncs.services.runs import (
@@ -58,6 +59,7 @@ __all__ = [
     "pair_anew",
     "pause",
     "plan_run",
+    "prune",
     "report",
     "resume",
     "resync",
