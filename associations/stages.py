@@ -13,7 +13,7 @@ from associations.models import AssociationLink, AssociationMapping, LinkState
 from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import NOTE, Edges, LinkPlanner
 from associations.run.restoring import Standing
-from associations.run.skipping import in_scope_again
+from associations.run.skipping import count_skipped, in_scope_again
 from associations.run.undoing import LinkUndoer, note_answers, took_effect
 from associations.run.writing import COUNTED, KINDS, LinkWriter
 from connections.catalogue import Code
@@ -327,9 +327,8 @@ class AssociationStage:
                 - frozen.get(LinkState.IN_SYNC, 0),
                 "pending": states.get(LinkState.PENDING, 0)
                 - frozen.get(LinkState.PENDING, 0),
-                "skipped": sum(
-                    states.get(s, 0) for s in (LinkState.APART, LinkState.SKIPPED)
-                )
+                "skipped": states.get(LinkState.APART, 0)
+                + (count_skipped(rows) if LinkState.SKIPPED in states else 0)
                 + sum(frozen.values()),
                 "failing": states.get(LinkState.FAILING, 0),
             }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from associations.models import AssociationLink, LinkState
 from associations.run.mappings import Pair
@@ -40,3 +40,14 @@ def in_scope_again(
             inside = [far.pk for far in fars if scope.inside(far)]
             if inside:
                 yield rows.filter(other__in=inside)
+
+
+def count_skipped(rows: QuerySet[AssociationLink]) -> int:
+    """How many links are skipped, but for those that both sides had: they rest."""
+    stands = rows.filter(
+        mapping=OuterRef("mapping"),
+        link=OuterRef("link"),
+        other=OuterRef("other"),
+        state=LinkState.IN_SYNC,
+    )
+    return rows.filter(~Exists(stands), state=LinkState.SKIPPED).count()
