@@ -11,7 +11,10 @@ import pytest
 from django.core.management import call_command
 
 from associations.setup.applying import apply
+from associations.setup.problems import SetupRefused
+from connections.models import ConnectedApp
 from connections.sandbox.server import SandboxServer
+from syncs.models import RecordLink
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -47,10 +50,7 @@ def written(reports: dict[str, dict[str, Any]]) -> int:
 # Nothing tells when a row changed ------------------------------------------------------
 
 
-@pytest.mark.parametrize("cursor", ["none", ""])
-def test_a_table_that_is_compared_is_written_only_where_it_moved(
-    world: World, cursor: str
-) -> None:
+def test_a_table_that_is_compared_is_written_only_where_it_moved(world: World) -> None:
     world.sql("DROP TRIGGER touch ON people; DROP TRIGGER touch ON companies")
     world.create("companies", [{"name": "A", "domain": A}, {"name": "B", "domain": B}])
     world.create("contacts", [{"email": ANN, "firstname": "Ann"}])
@@ -59,7 +59,7 @@ def test_a_table_that_is_compared_is_written_only_where_it_moved(
         "INSERT INTO people (email, first_name, company_id) SELECT 'bob@x.example', "
         "'Bob', id FROM companies"
     )
-    world.set_up(app_cursor=cursor)
+    world.set_up(app_cursor="none")
     assert written(sync_command()) > 0
     for _ in range(2):
         quiet = sync_command()
@@ -233,3 +233,62 @@ def test_a_key_that_is_longer_than_we_can_keep_stops_the_sync_with_a_sentence(
     report = world.run(world.contacts)["syncs"][0]
     assert report["status"] == "failed"
     assert "300 characters" in report["errors"][0]["example"]
+
+
+# What set-up says ----------------------------------------------------------------------
+
+
+def test_set_up_refuses_to_write_where_nothing_can_be_written_and_warns_of_policies(
+    world: World,
+) -> None:
+    world.sql(TABLES)
+    world.sql(
+        "DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN; "
+        "GRANT USAGE ON SCHEMA crm TO reader; "
+        "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA crm TO reader; "
+        "ALTER TABLE crm.staff ENABLE ROW LEVEL SECURITY; "
+        "CREATE POLICY seen ON crm.staff USING (true)"
+    )
+    where = world.dsn.rpartition("@")[2]
+    option = "options=-c%20default_transaction_read_only%3Don"
+    environ = {
+        "TOKEN": world.sandbox.token,
+        "URL": world.sandbox.hubspot_url,
+        "DSN": f"postgresql://reader@{where}?{option}",
+    }
+    text = FILE.replace("REFERENCE", "payer")
+    with pytest.raises(SetupRefused) as caught:
+        apply(text, environ)
+    told = {p.path: p.text for p in caught.value.problems}
+    assert set(told) == {f"apps[0].syncs[{n}].app_object" for n in (0, 1)}
+    assert all("direction: to_hubspot" in text for text in told.values())
+    assert all("default_transaction_read_only" in text for text in told.values())
+    one_way = text.replace("creates: none,", "creates: none, direction: to_hubspot,")
+    one_way = one_way.replace(
+        "app_object: staff\n", "app_object: staff\n        direction: to_hubspot\n"
+    )
+    warnings: list[str] = []
+    assert apply(one_way, environ, warnings=warnings)
+    assert any("may only read" in warning for warning in warnings)
+    assert any("Row-level security" in warning for warning in warnings)
+    assert sync_command()["Staff"]["created"] == {"hubspot": 2, "app": 0}
+
+
+def test_rows_that_a_policy_begins_to_hide_are_not_gone(world: World) -> None:
+    set_up(world, "payer")
+    sync_command()
+    world.sql(
+        "DROP ROLE IF EXISTS half; CREATE ROLE half LOGIN; "
+        "GRANT USAGE ON SCHEMA crm TO half; GRANT SELECT, UPDATE, INSERT ON "
+        "crm.staff, crm.branches TO half; "
+        "ALTER TABLE crm.staff ENABLE ROW LEVEL SECURITY; "
+        "CREATE POLICY few ON crm.staff USING (email < 'b')"
+    )
+    where = world.dsn.rpartition("@")[2]
+    ConnectedApp.objects.update(credentials={"dsn": f"postgresql://half@{where}"})
+    report = sync_command("--full")["Staff"]
+    assert report["read"]["app"] == 1
+    assert written({"Staff": report}) == 0
+    assert not RecordLink.objects.exclude(
+        app_gone_at=None, app_vanished_at=None
+    ).exists()
