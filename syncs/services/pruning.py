@@ -31,16 +31,13 @@ def prune(*, seconds: float = SPENT_S) -> int:
     """
     began = time.monotonic()
     before = now() - timedelta(days=settings.LOG_RETENTION_DAYS)
-    pruned, some = 0, -1
-    while some:
-        some = 0
+    pruned = 0
+    while True:
         # In turn, so that a backlog of one does not keep the others waiting.
-        for kind in (_changes, _entries, _runs, _results):
-            some += kind(before)
-            if time.monotonic() - began > seconds:
-                return pruned + some
+        some = sum(kind(before) for kind in (_changes, _entries, _runs, _results))
         pruned += some
-    return pruned
+        if not some or time.monotonic() - began > seconds:
+            return pruned
 
 
 def _over(before: datetime) -> QuerySet[SyncRun]:
