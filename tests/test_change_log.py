@@ -12,9 +12,11 @@ import pytest
 from django.core.management import call_command
 
 from connections import services as connection_services
+from connections.connectors.postgres import change_log
 from connections.sandbox.server import SandboxServer
 from syncs.models import LogEntry, ObjectSync, RecordLink, SyncRun
 from syncs.run import feeding
+from syncs.run.session import Session
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -152,6 +154,21 @@ def test_without_its_triggers_a_table_is_read_in_full_each_time_and_this_is_said
     contacts(world)
     name(world, ANN, "Ann")
     assert contacts(world)["read"]["app"] == 1
+
+
+def test_a_read_that_is_cut_short_goes_on_from_the_last_part(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_log, "LOG_PAGE", 1)
+    for mail in (ANN, BOB):
+        name(world, mail, "new")
+    with monkeypatch.context() as patched:
+        patched.setattr(Session, "breathe", lambda self: 1 / 0)
+        report = world.run(world.contacts)
+    assert report["status"] == "failed"
+    assert report["syncs"][0]["read"]["app"] == 1
+    assert contacts(world)["read"]["app"] == 1
+    assert first_names(world) == {ANN: "new", BOB: "new"}
 
 
 def test_a_limited_run_keeps_its_place_and_buries_nobody(world: World) -> None:

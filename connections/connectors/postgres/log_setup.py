@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from connections.connectors.postgres.database import ORIGIN
-from connections.connectors.postgres.tables import Table
+from connections.connectors.postgres.tables import INTEGERS, Table
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer names short
+STEADY = (*INTEGERS, "text", "varchar", "bpchar", "uuid", "numeric", "bool")
 PLAIN = re.compile(r"[A-Za-z0-9_]{1,40}")
 
 
@@ -119,8 +120,7 @@ WATCH = """
 -- {plain_name}: its key, as text, is all that an entry holds of a row. What a trigger of
 -- yours writes in turn is nobody's own.
 CREATE OR REPLACE FUNCTION {watch}() RETURNS trigger LANGUAGE plpgsql
-SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-SET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres' AS $crosslink$
+SECURITY DEFINER SET search_path = pg_catalog, pg_temp{styles} AS $crosslink$
 DECLARE
   was jsonb;
   now jsonb;
@@ -153,6 +153,8 @@ CREATE TRIGGER {truncate} AFTER TRUNCATE ON {table}
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {rows};
 ALTER TABLE {table} ENABLE ALWAYS TRIGGER {truncate};
 """
+# The text of a time goes by the session of whoever writes it.
+STYLES = "\nSET timezone = 'UTC' SET datestyle = 'ISO' SET intervalstyle = 'postgres'"
 UNWATCH = """
 DROP TRIGGER IF EXISTS {rows} ON {table};
 DROP TRIGGER IF EXISTS {truncate} ON {table};
@@ -194,6 +196,7 @@ def _watch(names: LogNames, table: Table, template: str) -> str:
         )
 
     tag = tag_of(table.name)
+    sure = all(column.base in STEADY for column in table.key_columns)
     return (
         sql.SQL(template)
         .format(
@@ -205,6 +208,7 @@ def _watch(names: LogNames, table: Table, template: str) -> str:
             tag=sql.Literal(tag),
             key=sql.Literal(json.dumps(list(table.key))),
             origin=sql.Literal(ORIGIN),
+            styles=sql.SQL("" if sure else STYLES),
             old=texts("OLD"),
             new=texts("NEW"),
             # A line break in a name would end the comment.
