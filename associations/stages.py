@@ -14,7 +14,13 @@ from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import NOTE, Edges, LinkPlanner
 from associations.run.restoring import Standing
 from associations.run.skipping import count_skipped, in_scope_again
-from associations.run.undoing import LinkUndoer, note_answers, took_effect
+from associations.run.undoing import (
+    LinkUndoer,
+    Pairs,
+    note_answers,
+    remember_half,
+    took_effect,
+)
 from associations.run.writing import COUNTED, KINDS, LinkWriter
 from connections.catalogue import Code
 from connections.records import Side
@@ -215,6 +221,7 @@ class AssociationStage:
             else:
                 close(change, ChangeOutcome.SKIPPED, "", "It is not known any more.")
         standing = Standing(session, self.writer.pairs, known).read()
+        halves: list[tuple[Change, Pairs]] = []
         for change in known:
             held = standing.of(change)
             if held is None and change.side == Side.HUBSPOT:
@@ -224,8 +231,11 @@ class AssociationStage:
                 close(change, ChangeOutcome.APPLIED)
             else:
                 close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
+                halves.append((change, held or {}))
         with transaction.atomic():
             standing.keep()
+            for change, found in halves:
+                remember_half(change, found)
             save_changes(left)
 
     def _reread_app(self, session: Session, left: Sequence[Change]) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from associations.models import AssociationLink
+from connections import services as connection_services
 from connections.sandbox.server import SandboxServer
 from syncs import services
-from syncs.models import Change, SyncRun
+from syncs.models import Change, RecordLink, SyncRun
 from syncs.models.choices import Trigger
+from syncs.run import undoing
 from tests.world import PLAIN, PRIMARY, World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -254,6 +256,205 @@ def test_a_link_that_changed_since_is_left_and_said(world):
     world.run()
     assert company_of(world, ANN) == C
     assert world.primary() == {ANN: C, BOB: C, CAT: B}
+    assert quiet(world)
+
+
+# Records ---------------------------------------------------------------------------------
+
+NEW, TWO, THREE = "new@x.example", "two@x.example", "three@x.example"
+
+
+def born_in_app(world: World, *mails: str) -> None:
+    for mail in mails:
+        world.sql(
+            "INSERT INTO people (email, first_name, company_id) SELECT %s, 'N', id "
+            "FROM companies WHERE domain = %s",
+            mail,
+            A,
+        )
+
+
+def test_a_created_record_is_archived_again_and_neither_comes_back_nor_travels(world):
+    ids = plant(world)
+    born_in_app(world, NEW, TWO, THREE)
+    preview = world.run(dry_run=True)
+    assert preview["syncs"][1]["not_undoable"] == 0
+    done = world.run()
+    assert done["syncs"][1]["created"]["hubspot"] == 3
+    assert world.primary()[NEW] == A
+    contacts = world.contacts_in_hubspot()
+    world.update("contacts", str(contacts[TWO]["id"]), lastname="Mine")
+    world.make_primary(str(contacts[THREE]["id"]), ids[B])
+    report = undo(done["run"])
+    assert report["syncs"][0]["archived"] == {"hubspot": 1, "app": 0}
+    # The link that came with the record goes with it.
+    assert report["reverted"] == 2
+    assert sorted((s["reason"], s["count"]) for s in report["skipped"]) == [
+        ("cannot be undone", 2),  # the links of those that stay
+        ("changed since", 2),
+    ]
+    assert sorted(world.contacts_in_hubspot()) == sorted([*MAILS, TWO, THREE])
+    assert NEW in world.people_rows()
+    world.run()
+    assert quiet(world)
+    assert world.run(full=True)["status"] == "succeeded"
+    assert sorted(world.contacts_in_hubspot()) == sorted([*MAILS, TWO, THREE])
+    assert sorted(world.people_rows()) == sorted([*MAILS, NEW, TWO, THREE])
+    link = RecordLink.objects.get(app_values__email=NEW)
+    assert (link.state, link.error_code) == ("gone", "RECORD_GONE")
+    assert "archived" in link.error_text
+
+
+def test_what_the_app_cannot_archive_stays_and_is_said_before_the_write(world):
+    plant(world)
+    world.create("contacts", [{"email": NEW, "firstname": "N"}])
+    preview = world.run(dry_run=True)
+    assert preview["syncs"][1]["not_undoable"] == 1
+    planned = Change.objects.get(run__parent=preview["run"])
+    assert (planned.undoable, planned.outcome) == (False, "planned")
+    assert "cannot be archived" in planned.undo_text
+    done = world.run()
+    report = undo(done["run"])
+    (left,) = report["skipped"]
+    assert (left["reason"], left["count"]) == ("cannot be undone", 1)
+    assert "delete it by hand" in left["example"]
+    assert NEW in world.people_rows()
+    assert quiet(world)
+
+
+def archives(world: World, **changes: Any) -> None:
+    """Let the app archive people by a column of theirs."""
+    world.sql("ALTER TABLE people ADD archived boolean NOT NULL DEFAULT false")
+    services_of = world.contacts
+    connection_services.refresh_schema(world.app)
+    services_of.archive = {"app": {"field": "archived", "value": True}}
+    for name, value in changes.items():
+        setattr(services_of, name, value)
+    services_of.revision += 1
+    services_of.save()
+    assert world.run()["status"] == "succeeded"
+
+
+def archived(world: World) -> list[str]:
+    return sorted(m for (m,) in world.sql("SELECT email FROM people WHERE archived"))
+
+
+def test_a_created_row_is_archived_by_the_declared_column(world):
+    plant(world)
+    archives(world, deletes="propagate")
+    world.create("contacts", [{"email": NEW, "firstname": "N"}])
+    done = world.run()
+    assert done["syncs"][1]["not_undoable"] == 0
+    report = undo(done["run"])
+    assert (report["reverted"], report["skipped"]) == (1, [])
+    assert archived(world) == [NEW]
+    world.run()
+    assert quiet(world)
+    assert archived(world) == [NEW]
+    assert NEW in world.contacts_in_hubspot()
+    # And out of the archive again.
+    again = undo(report["run"])
+    assert (again["reverted"], again["skipped"]) == (1, [])
+    assert archived(world) == []
+    world.run()
+    assert quiet(world)
+    assert RecordLink.objects.get(app_values__email=NEW).state == "in_sync"
+
+
+def test_a_propagated_archive_is_taken_back_where_it_can_be(world):
+    ids = plant(world)
+    archives(world, deletes="propagate", full_every_s=0)
+    world.client.crm.objects.basic_api.archive("contacts", ids[ANN])
+    done = world.run(full=True)
+    assert done["syncs"][1]["archived"] == {"hubspot": 0, "app": 1}
+    assert archived(world) == [ANN]
+    report = undo(done["run"])
+    assert (report["reverted"], report["skipped"]) == (1, [])
+    assert archived(world) == []
+    for _ in range(2):
+        assert world.run(full=True)["syncs"][1]["archived"] == NONE
+    assert archived(world) == []
+    assert ANN not in world.contacts_in_hubspot()
+
+
+def test_an_archive_in_hubspot_cannot_be_taken_back_and_is_said_so(world):
+    plant(world)
+    archives(world, deletes="propagate")
+    world.sql("UPDATE people SET archived = true WHERE email = %s", ANN)
+    done = world.run()
+    assert done["syncs"][1]["archived"] == {"hubspot": 1, "app": 0}
+    assert done["syncs"][1]["not_undoable"] == 1
+    report = undo(done["run"])
+    assert report["reverted"] == 0
+    (left,) = report["skipped"]
+    assert left["reason"] == "cannot be undone"
+    assert "recycling bin" in left["example"]
+
+
+# Along the way ---------------------------------------------------------------------------
+
+
+def test_a_value_that_is_refused_fails_alone_with_its_code(world):
+    ids = plant(world)
+    world.update("contacts", ids[ANN], lastname="")
+    world.run()
+    world.update("contacts", ids[ANN], firstname="Anna", lastname="Long")
+    done = world.run()
+    world.sql("ALTER TABLE people ALTER last_name SET NOT NULL")
+    report = undo(done["run"])
+    assert (report["status"], report["reverted"]) == ("partial", 1)
+    assert [e["code"] for e in report["syncs"][0]["errors"]] == ["REQUIRED_MISSING"]
+    assert world.people_rows()[ANN][:2] == ("F", "Long")
+    original = Change.objects.get(run__parent=done["run"])
+    assert original.error_text == "Taken back but for last_name."
+    assert (
+        RecordLink.objects.get(sync=world.contacts, hubspot_id=ids[ANN]).state
+        == "in_sync"
+    )
+    assert quiet(world)
+
+
+def test_what_is_undone_is_planned_in_bounded_batches(world, monkeypatch):
+    ids = plant(world)
+    for mail in MAILS:
+        world.update("contacts", ids[mail], firstname="X")
+        world.make_primary(ids[mail], ids[B])
+    done = world.run()
+    monkeypatch.setattr(undoing, "BATCH", 2)
+    report = undo(done["run"])
+    assert (report["reverted"], report["skipped"]) == (6, [])
+    assert set(world.people_rows().values()) == {("F", "L", A)}
+    assert quiet(world)
+
+
+def test_a_preview_is_applied_exactly_or_not_where_something_moved(world):
+    ids = plant(world)
+    for mail in (ANN, BOB):
+        world.update("contacts", ids[mail], firstname="X")
+        world.make_primary(ids[mail], ids[B])
+    done = world.run()
+    preview = undo(done["run"], dry_run=True)
+    assert (preview["reverted"], preview["dry_run"]) == (4, True)
+    links = preview["syncs"][0]["associations"]
+    assert links["changed"] == {"hubspot": 0, "app": 2}
+    assert world.people_rows()[ANN] == ("X", "L", B)
+    named(world, BOB, first_name="Mine")
+    placed(world, BOB, C)
+    plan, children = services.plan_run(preview["run"])
+    run = services.start(
+        syncs=[c.sync for c in children if c.sync], trigger=Trigger.COMMAND, plan=plan
+    )
+    services.execute(run)
+    report = services.undo_report(SyncRun.objects.get(pk=run.pk))
+    assert (report["undo_of"], report["reverted"]) == (done["run"], 2)
+    assert [(s["reason"], s["count"]) for s in report["skipped"]] == [
+        ("changed since", 2)
+    ]
+    assert world.people_rows()[ANN] == ("F", "L", A)
+    assert world.people_rows()[BOB] == ("Mine", "L", C)
+    world.run()
+    assert world.contacts_in_hubspot()[BOB]["firstname"] == "Mine"
+    assert world.primary() == {ANN: B, BOB: C, CAT: A}
     assert quiet(world)
 
 

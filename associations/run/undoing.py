@@ -375,6 +375,31 @@ def took_effect(change: Change, held: Mapping[str, Types], near: RecordLink) -> 
     return set(stored_ids(near, change.after["field"])) == set(far_ids(change))
 
 
+def remember_half(change: Change, held: Pairs) -> None:
+    """Where a restore of several pairs was broken off, what stands is our own work: the
+    next undo goes on from there.
+
+    It adds first and then takes away, and HubSpot demotes a former primary by itself.
+    """
+    if change.side != Side.HUBSPOT:
+        return
+    origin, pairs = change.origin.get("edges", {}), change.after["pairs"]
+    for far, wanted in pairs.items():
+        lost = types_of(origin.get(far, ())) - types_of(held.get(far, ()))
+        less = types_of(held.get(far, ())) <= types_of(origin.get(far, ()))
+        if held.get(far, []) != wanted and not (less and lost <= PRIMARIES):
+            return  # somebody else's
+    now = {far: held.get(far, []) for far in pairs}
+    originals = list(
+        Change.objects.filter(pk__in=change.undoes).select_related("other_link")
+    )
+    for original in originals:
+        if original.other_link is not None:
+            left = left_in_hubspot(original, original.other_link)
+            original.answered = {"edges": {**left, **now}}
+    update_rows(originals, ["answered"])
+
+
 def note_answers(
     session: Session, link_ids: Sequence[int], edges: Mapping[str, Mapping[str, Any]]
 ) -> None:

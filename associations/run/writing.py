@@ -410,7 +410,9 @@ class LinkWriter:
                 code = Code.TIMED_OUT if outcome.uncertain else outcome.code
                 close(change, ChangeOutcome.FAILED, code, outcome.message)
                 refused.append(change)
-        standing = Standing(self.session, self.pairs, undone).read()
+        # Also of what was refused: some of it may be written, and must not travel.
+        looked = [c for c, o in answered if c.undoes and not o.uncertain]
+        standing = Standing(self.session, self.pairs, looked).read()
         with transaction.atomic():
             self.session.lease.check()  # else another run looks at what was sent
             save_changes([c for c, _ in answered])

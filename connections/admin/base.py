@@ -71,6 +71,7 @@ class Button:
     when: Callable[[Any], bool] = _always
     primary: bool = False
     on_list: bool = True
+    on_page: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ class CrosslinkAdmin(ThemedAdmin[M]):
                 ),
             )
             for button in self.buttons
-            if request.user.has_perm(button.permission) and button.when(obj)
+            if button.on_page
+            and request.user.has_perm(button.permission)
+            and button.when(obj)
         ]
 
     def button_view(

@@ -24,7 +24,7 @@ from connections.admin.base import (
 )
 from connections.templatetags.crosslink import badge
 from syncs import services
-from syncs.admin import decide
+from syncs.admin import decide, undo
 from syncs.admin.actions import CHANGE_SYNCS, start
 from syncs.admin.changes import ChangesOfRun
 from syncs.admin.filters import SyncFilter
@@ -44,6 +44,8 @@ def apply_plan(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
     except services.RunError as exc:
         messages.error(request, f"{exc.code}: {exc.message} {exc.remedy}")
         return None
+    if plan.undo_of_id:
+        return undo.apply_preview(request, plan, children)
     return start(request, [c.sync for c in children if c.sync], plan=plan)
 
 
@@ -136,6 +138,7 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
             icon="cancel",
             when=lambda run: run.open and not run.cancel_requested,
         ),
+        *undo.BUTTONS,
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SyncRun]:
@@ -212,6 +215,7 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
             "entries": list(entries),
             "changes": ChangesOfRun(request, obj, parts),
             "choose_url": _choose_url(parts),
+            **undo.shown(obj, parts),
             "may_see_changes": request.user.has_perm("syncs.view_change"),
         }
 
@@ -227,6 +231,9 @@ def _choose_url(parts: Sequence[SyncRun]) -> str:
 
 def how(run: SyncRun) -> str:
     """What kind of run it is, in words."""
+    if run.undo_of_id:
+        word = "Preview of the undo" if run.dry_run else "Undo"
+        return f"{word} of run {run.undo_of_id}"
     if run.dry_run:
         return "Preview"
     words = "Full resync" if run.full else "Sync"

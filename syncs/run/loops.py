@@ -90,6 +90,7 @@ class LoopGuard:
             outcome=ChangeOutcome.APPLIED,
             done_at__gt=self.since,
             run__revision=F("sync__revision"),
+            run__undo_of=None,  # a person asked
         ).order_by()
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from syncs.models import SyncRun
+from syncs.models.choices import ChangeOutcome
 from syncs.run.tally import Tally
 
 NO_LINKS = {"in_sync": 0, "pending": 0, "skipped": 0, "failing": 0}
@@ -31,6 +32,14 @@ def report(run: SyncRun) -> dict[str, Any]:
     }
 
 
+def _final(run: SyncRun) -> int:
+    """How many of a run's writes, done or planned, cannot be undone."""
+    rows = run.changes.filter(
+        outcome__in=(ChangeOutcome.PLANNED, ChangeOutcome.HELD, ChangeOutcome.APPLIED)
+    )
+    return rows.filter(undoable=False).count()
+
+
 def _child(run: SyncRun) -> dict[str, Any]:
     work = Tally(run.counters).counters
     totals = NO_TOTALS | {k: v for k, v in run.totals.items() if k != "associations"}
@@ -47,5 +56,6 @@ def _child(run: SyncRun) -> dict[str, Any]:
         "archived": work["archived"],
         "associations": {**work["associations"], **links},
         "api_calls": work["api_calls"],
+        "not_undoable": _final(run),
         "errors": run.errors,
     }

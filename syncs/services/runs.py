@@ -107,17 +107,24 @@ def start(
     }
     apps = {sync.app_id for sync in syncs}
     plans = {c.sync_id: c for c in plan.children.all()} if plan else {}
+    ordered = in_order(syncs)
+    undo = plan is not None and plan.undo_of_id is not None
     with transaction.atomic():
         run = SyncRun.objects.create(
-            app=syncs[0].app if len(apps) == 1 else None, plan=plan, **common
+            app=syncs[0].app if len(apps) == 1 else None,
+            plan=plan,
+            undo_of_id=plan.undo_of_id if plan else None,
+            **common,
         )
-        for sync in in_order(syncs):
+        for sync in reversed(ordered) if undo else ordered:
+            planned = plans.get(sync.pk)
             SyncRun.objects.create(
                 parent=run,
                 app=sync.app,
                 sync=sync,
                 revision=sync.revision,
-                plan=plans.get(sync.pk),
+                plan=planned,
+                undo_of_id=planned.undo_of_id if planned else None,
                 **common,
             )
     return run

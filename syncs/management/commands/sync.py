@@ -139,6 +139,8 @@ class Command(Base):
                 f"  links    {links['in_sync']} in sync, {links['pending']} pending, "
                 f"{links['failing']} failing; {work}"
             )
+            if sync["not_undoable"]:
+                write(f"  for good {sync['not_undoable']} of these cannot be undone")
             write(f"  calls    {_sides(sync['api_calls'])}")
             for error in sync["errors"]:
                 code = error["code"]
