@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from threading import Lock
 from typing import Any
 
 from connections.catalogue import Code
@@ -17,12 +16,12 @@ from connections.connectors.base import (
     ScopeError,
 )
 from connections.connectors.postgres import times
-from connections.connectors.postgres.catalogue import CATALOGUE, table_of
 from connections.connectors.postgres.change_log import ChangeLog
 from connections.connectors.postgres.database import Database
 from connections.connectors.postgres.deleting import Deleter
-from connections.connectors.postgres.fields import keyless, schema_of
-from connections.connectors.postgres.keys import check_keys, key_of
+from connections.connectors.postgres.fields import schema_of
+from connections.connectors.postgres.keys import check_keys
+from connections.connectors.postgres.known import Tables
 from connections.connectors.postgres.numbers import reserve
 from connections.connectors.postgres.reading import FETCH_BATCH, PAGE_SIZE, Reader
 from connections.connectors.postgres.selection import (
@@ -30,7 +29,7 @@ from connections.connectors.postgres.selection import (
     need_column,
     select,
 )
-from connections.connectors.postgres.server import ELSEWHERE, SYSTEM, control, report
+from connections.connectors.postgres.server import report
 from connections.connectors.postgres.tables import Table
 from connections.connectors.postgres.writing import Writer
 from connections.records import (
@@ -47,7 +46,6 @@ from connections.records import (
     Schema,
     Want,
     Window,
-    same_system,
 )
 
 WRITE_BATCH = 500  # rows in one statement
@@ -85,15 +83,13 @@ class PostgresConnector:
         chosen = settings.get("tables")
         self._chosen = [str(name) for name in chosen] if chosen else None
         self._db = Database(credentials.get("dsn"), context)
-        self._origin, self._system = context.origin, context.system
+        self._origin = context.origin
         self._log: ChangeLog | None = None
         if name := str(settings.get("change_log") or ""):
             self._log = ChangeLog(self._db, self._schema, name)
             self._db.marks = bool(context.origin)
             self.capabilities = replace(self.capabilities, feeds=True)
-        self._tables: dict[str, Table] = {}
-        self._complete: set[str] = set()  # tables whose targets are known too
-        self._lock = Lock()
+        self._tables = Tables(self._db, self._schema, self._keys, context.system)
 
     def close(self) -> None:
         self._db.close()
@@ -109,7 +105,7 @@ class PostgresConnector:
 
     def discover(self) -> Schema:
         """Read tables, columns and keys: one statement."""
-        tables = self._read_tables()
+        tables = self._tables.read()
         if not tables:
             self.test()
         missing = sorted(set(self._chosen or ()) - set(tables))
@@ -122,13 +118,7 @@ class PostgresConnector:
 
     def describe(self, obj: ObjectType) -> ObjectType | None:
         """Read it with all the others; one that is gone stops no other."""
-        return self._offer(self._read_tables()).object(obj.id)
-
-    def _read_tables(self) -> dict[str, Table]:
-        with self._lock:
-            self._tables = self._catalogue(None)
-            self._complete = set(self._tables)
-            return dict(self._tables)
+        return self._offer(self._tables.read()).object(obj.id)
 
     def _offer(self, tables: dict[str, Table]) -> Schema:
         offered = set(tables if self._chosen is None else self._chosen)
@@ -137,48 +127,6 @@ class PostgresConnector:
         if self._log.names.schema == self._schema:
             offered.discard(self._log.names.table)
         return self._log.marked(schema_of(tables, offered & set(tables)), tables)
-
-    def _catalogue(self, tables: list[str] | None) -> dict[str, Table]:
-        rows = control(
-            self._db,
-            lambda system: CATALOGUE.format(system=system),
-            {"schema": self._schema, "tables": tables},
-            asked=SYSTEM,
-        )
-        if rows and not same_system(rows[0][0], self._system):
-            raise SchemaError(ELSEWHERE)
-        return {
-            row[1]: table_of(self._schema, row, key_of(row[1], self._keys))
-            for row in rows
-        }
-
-    def _table(self, obj: ObjectType) -> tuple[Table, Mapping[str, Table]]:
-        """A table as the server has it, and its foreign keys' targets.
-
-        Raises: SchemaError where it is gone or has no primary key.
-        """
-        with self._lock:
-            if obj.id not in self._complete:
-                self._tables |= self._catalogue([obj.id])
-                self._complete.add(obj.id)
-            table, tables = self._tables.get(obj.id), self._tables
-        if table is None:
-            self._forget(obj)
-            raise SchemaError(f"The schema {self._schema} has no table {obj.id}.")
-        if not table.key:
-            raise SchemaError(keyless(table))
-        if obj.key and obj.key != table.key:
-            raise SchemaError(
-                f"The key of {obj.id} was {', '.join(obj.key)} and is now "
-                f"{', '.join(table.key)}: its old ids may be those of other rows."
-            )
-        return table, tables
-
-    def _forget(self, obj: ObjectType) -> None:
-        """Ask the server's catalogue again next time."""
-        with self._lock:
-            self._complete.discard(obj.id)
-            self._tables = {n: t for n, t in self._tables.items() if n != obj.id}
 
     # Reading ---------------------------------------------------------------------------
 
@@ -192,7 +140,7 @@ class PostgresConnector:
         return Reader(self._db, self._selection(obj, want))
 
     def _selection(self, obj: ObjectType, want: Want) -> Selection:
-        table, tables = self._table(obj)
+        table, tables = self._tables.of(obj)
         return select(table, tables, obj, want)
 
     def changed(
@@ -218,7 +166,7 @@ class PostgresConnector:
         self, obj: ObjectType, want: Want, *, after: datetime, until: datetime
     ) -> Window:
         """Count rows and add up their times: what a late commit changes shows in that."""
-        table, _ = self._table(obj)
+        table, _ = self._tables.of(obj)
         column = times.column_of(table, obj, want)
         return times.window(self._db, table, column, after, until)
 
@@ -232,12 +180,12 @@ class PostgresConnector:
 
     def feed_place(self, obj: ObjectType) -> str:
         """Where the change log stands now. Raises: FeedLost."""
-        table, _ = self._table(obj)
+        table, _ = self._tables.of(obj)
         return self._need_log().place(table)
 
     def fed(self, obj: ObjectType, place: str, *, own: bool) -> Iterator[Fed]:
         """Read from the change log whose rows changed since `place`. Raises: FeedLost."""
-        table, _ = self._table(obj)
+        table, _ = self._tables.of(obj)
         yield from self._need_log().read(table, place, "" if own else self._origin)
 
     def feed_setup(self, names: Sequence[str], *, remove: bool = False) -> str:
@@ -245,7 +193,7 @@ class PostgresConnector:
 
         Raises: SchemaError for a table there is not, or without a key.
         """
-        log, tables = self._need_log(), self._catalogue(list(names))
+        log, tables = self._need_log(), self._tables.ask(list(names))
         return log.setup(tables, names, remove=remove)
 
     def _need_log(self) -> ChangeLog:
@@ -269,7 +217,7 @@ class PostgresConnector:
         self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want
     ) -> Mapping[str, Record] | None:
         """Find rows by a column with a unique index of its own; None for any other."""
-        table, _ = self._table(obj)
+        table, _ = self._tables.of(obj)
         column = need_column(table, field_name, obj)
         unique = any(k.plain and k.columns == (field_name,) for k in table.unique_keys)
         if not unique or not table.shows_all:
@@ -290,7 +238,7 @@ class PostgresConnector:
         Also None where the role may not ask the sequence: the rows then take their ids
         as they are inserted.
         """
-        table, _ = self._table(obj)
+        table, _ = self._tables.of(obj)
         return reserve(self._db, table, count)
 
     def create(
@@ -301,7 +249,7 @@ class PostgresConnector:
         try:
             return self._writer(obj, want, written).create(drafts)
         except SchemaError:
-            self._forget(obj)
+            self._tables.forget(obj)
             raise
 
     def update(
@@ -312,11 +260,11 @@ class PostgresConnector:
         try:
             return self._writer(obj, want, written).update(patches)
         except SchemaError:
-            self._forget(obj)
+            self._tables.forget(obj)
             raise
 
     def _writer(self, obj: ObjectType, want: Want, written: set[str]) -> Writer:
-        table, tables = self._table(obj)
+        table, tables = self._tables.of(obj)
         if not table.writable:
             raise ScopeError(table.unwritable)
         for name in written:
@@ -338,7 +286,7 @@ class PostgresConnector:
 
     def delete(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
         """Delete rows for good; one that others would be deleted with is refused."""
-        table, _ = self._table(obj)
+        table, _ = self._tables.of(obj)
         return Deleter(self._db, table).delete(ids)
 
 
