@@ -124,6 +124,20 @@ def test_a_preview_of_an_asked_deletion_queues_nothing(graves):
     assert graves.run()["awaiting"]["deletes"] == 1
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_a_preview_s_archive_is_applied_unless_the_record_is_back(graves, back):
+    graves.pairs(2, deletes="propagate")
+    record_id = graves.archive_in_hubspot()
+    preview = graves.run("--full", "--dry-run")
+    assert (preview["archived"], graves.rows()) == (ONE_IN_APP, {C0, C1})
+    if back:
+        graves.restore_in_hubspot(record_id)
+    report = graves.run("--apply-plan", str(preview["run"]))
+    assert report["archived"] == (NOTHING if back else ONE_IN_APP)
+    assert graves.rows(archived=True) == (set() if back else {C0})
+    assert graves.quiet()
+
+
 def test_a_deletion_against_the_direction_does_not_travel(graves):
     graves.pairs(2, deletes="propagate", direction="to_hubspot")
     deleted_in_hubspot(graves)
@@ -317,6 +331,17 @@ def test_an_archived_row_without_a_pair_is_never_created_in_hubspot(graves):
     assert graves.quiet()
     graves.world.sql("UPDATE companies SET archived = false")
     assert graves.run()["created"] == ONE_IN_HUBSPOT
+
+
+@pytest.mark.parametrize("delete", [*IN_HUBSPOT, *IN_APP])
+def test_what_is_gone_costs_a_quiet_run_nothing(graves, delete):
+    graves.pairs(3, deletes="propagate")
+    delete(graves)
+    for how in ("--full", "--app=Ops"):
+        graves.run(how)
+    report = graves.run()
+    assert report["read"] == NOTHING
+    assert max(report["api_calls"].values()) <= 3
 
 
 # Not deletions -------------------------------------------------------------------------
