@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from connections.connectors.base import SchemaError
 from connections.models import ConnectedApp, HubSpotAccount, RemoteObject
@@ -91,7 +92,10 @@ def load_object(owner: Owner, name: str) -> ObjectType:
 
     Raises: SchemaError when the last discovery did not find it.
     """
-    found = load_schema(owner).object(name)
+    # An account may have fifty types of some hundred properties each: one is read.
+    named = Q(name__iexact=name) | Q(object_id=name)
+    rows = RemoteObject.objects.filter(named, **_owned(owner)).order_by("name")
+    found = Schema(tuple(from_json(row.definition) for row in rows)).object(name)
     if found is None:
         raise SchemaError(f"{owner.name} has no object {name!r} (any more).")
     return found
