@@ -17,6 +17,7 @@ from connections.sandbox.server import SandboxServer
 from tests.campaign.bench import Bench
 from tests.campaign.oracle import Violation
 from tests.campaign.play import Campaign
+from tests.campaign.real import Real
 
 pytestmark = [
     pytest.mark.integration,
@@ -26,6 +27,7 @@ pytestmark = [
 SEEDS = "CROSSLINK_CAMPAIGN"
 USUAL = {"sqlite": "1-300", "postgresql": "301-340"}  # by our own database
 AT_ONCE = 10  # seeds that share one bench
+REAL_EACH = 50  # so many-th seed runs with sockets, threads and SIGKILL
 
 
 def some_seeds() -> list[range]:
@@ -45,7 +47,7 @@ def bench(pg_dsn: str) -> Iterator[Bench]:
 def play(bench: Bench, seed: int, figures: Counter[str] | None = None) -> str:
     """What went wrong under a seed, or "". `figures` is added to."""
     bench.start(seed)
-    campaign = Campaign(bench, seed)
+    campaign = (Campaign if seed % REAL_EACH else Real)(bench, seed)
     try:
         campaign.play()
     except Violation as exc:

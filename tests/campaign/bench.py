@@ -20,12 +20,17 @@ KEPT |= {"connections_remoteobject"}
 OURS = ("syncs", "associations", "connections", "django_q")
 
 
+MORE = "ALTER TABLE {} ADD archived boolean NOT NULL DEFAULT false, ADD city text"
+
+
 class SameWorld(World):
-    """A world whose session with PostgreSQL stays open."""
+    """A world whose session with PostgreSQL stays open, whose rows have more columns."""
 
     def __init__(self, sandbox: SandboxServer, dsn: str) -> None:
         self.session = psycopg.connect(dsn, autocommit=True)
         super().__init__(sandbox, dsn)
+        for table in ("companies", "people"):
+            self.sql(MORE.format(table))
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         cursor = self.session.execute(statement, values or None)

@@ -46,7 +46,7 @@ AFTER = (LOST, "shut down")
 
 @dataclass(frozen=True, slots=True)
 class Harm:
-    """What one run suffers; `full` is no harm, but says that everything is read."""
+    """What one run suffers; `full` and `only` are no harm, but say what is done."""
 
     faults: tuple[str, ...] = ()  # of HubSpot, as the sandbox words them
     statement: tuple[int, int, str, bool] | None = None  # nth, times, how, with effect
@@ -59,9 +59,13 @@ class Harm:
     stall: tuple[int, float] | None = None  # at which this one stalls, and how long
     step: tuple[int, float] | None = None  # at which our clock is set, and how far
     full: bool = False
+    only: str = ""  # the one sync that runs
 
     def __bool__(self) -> bool:
-        return any(getattr(self, f.name) for f in fields(self) if f.name != "full")
+        harmless = ("full", "only")
+        return any(
+            getattr(self, f.name) for f in fields(self) if f.name not in harmless
+        )
 
     def __str__(self) -> str:
         some = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -71,6 +75,8 @@ class Harm:
 def choose(rng: random.Random) -> Harm:
     """What the next run suffers."""
     given: dict[str, Any] = {"full": rng.random() < 0.25}
+    if rng.random() < 0.2:
+        given["only"] = rng.choice(("companies", "contacts"))
     if rng.random() < 0.25:
         return Harm(**given)
     if rng.random() < 0.5:
@@ -179,6 +185,7 @@ class Striker:
         machine = self.machine
         gate = machine.sandbox.control._gate
         faults, gate.faults = gate.faults, type(gate.faults)()
+        outage, machine.outage = machine.outage, 0
         machine.at_place = None
         try:
             act()
@@ -186,3 +193,4 @@ class Striker:
             self.trouble.append(exc)
         finally:
             machine.at_place, gate.faults = self, faults
+            machine.outage = outage

@@ -31,6 +31,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 from requests.structures import CaseInsensitiveDict
 
+from connections import services
 from connections.connectors import http
 from connections.connectors.failures import Failure
 from connections.connectors.postgres import database
@@ -191,8 +192,11 @@ class Machine:
             )
             no_sleep = {"dialect": None, "sleep": clock.advance}
             patch.setattr(http.Door.__init__, "__kwdefaults__", no_sleep)
-            # The shared budget's own clock is the database's.
-            patch.setattr(http.Door, "_penalise", lambda *_: None)
+            # The shared budget's clock is the database's, and nothing is short here.
+            free = SimpleNamespace(
+                acquire=lambda _: None, penalise=lambda *_, **__: None
+            )
+            patch.setattr(services, "account_budget", lambda _: free)
             patch.setattr(http.Door, "_exchange", lambda d, c: self.exchange(d, c))
             patch.setattr(http.Door, "_once", self._once(http.Door._once))
             patch.setattr(database.Database, "_run", self._run(database.Database._run))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 H, A = "hubspot", "app"
 COMPANIES, CONTACTS = "companies", "contacts"
+REVIEW = "review"
 LINK = "company"  # the field of a contact that stands for its primary company
 Value = str | None
 Record = tuple[str, str]  # kind, key
@@ -42,8 +43,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
+    """How a seed's syncs are set up. `deletes` is INTERFACES' word; `limits` as set."""
+
     direction: str
     conflict: str
+    deletes: str = "ignore"
+    limits: tuple[tuple[str, int | None], ...] = ()
+    filters: tuple[str, ...] = ()  # sides whose records may be out of scope
 
     def lets(self, side: str) -> bool:
         return self.direction in ("two_way", f"to_{side}")
@@ -67,6 +73,8 @@ class Rules:
         for side, other in ((H, cell.a), (A, cell.h)):
             if cell.on(side) is None:
                 return {cell.holding(other)}
+        if self.conflict == REVIEW:
+            return {cell}
         return {cell.holding(cell.on(self.conflict))}
 
     def _one_way(self, cell: Cell, moved: set[str], link: bool) -> set[Cell]:
@@ -85,6 +93,10 @@ class Rules:
         may not see yet what HubSpot holds.
         """
         found = set(cells)
+        for cell in list(found):
+            if self.conflict == REVIEW and cell.h != cell.a:  # a person may decide
+                found |= {cell.holding(cell.h), cell.holding(cell.a)}
+                found.add(replace(cell, base=(cell.h, cell.a)))
         for cell in list(found):
             ends = self.settle(cell, link=link)
             if blind and cell.base is not None:
@@ -125,12 +137,25 @@ class Oracle:
     lives: dict[Record, set[str]] = field(default_factory=dict)
     gone: set[Record] = field(default_factory=set)  # at any time, on either side
     merged: set[Record] = field(default_factory=set)  # into another, in HubSpot
+    taken: dict[Record, set[str]] = field(
+        default_factory=dict
+    )  # sides people removed on
+    doomed: set[tuple[str, Record]] = field(default_factory=set)  # to be archived, too
+    outs: set[tuple[str, Record]] = field(default_factory=set)  # by people's word
+    shy: set[Record] = field(default_factory=set)  # out at any time
+    excluded: set[Record] = field(
+        default_factory=set
+    )  # as the last run said, since then
+    turned: set[Record] = field(
+        default_factory=set
+    )  # in or out while a run was at work
     told: dict[Slot, set[Value]] = field(default_factory=dict)  # what people wrote
     cleared: set[str] = field(default_factory=set)  # contacts somebody unlinked
     open: list[Edit] = field(default_factory=list)  # while a run was at work
     blind: bool = False  # HubSpot's search lags behind
 
     def edit(self, edit: Edit, *, at_work: bool) -> None:
+        self.spare(edit.slot[:2])
         self.told.setdefault(edit.slot, {None}).add(edit.value)
         self.cells.setdefault(edit.slot, {Cell()})
         if at_work:
@@ -154,6 +179,7 @@ class Oracle:
                 raise Violation(f"{slot}: {held}; before {before}, legitimate {ends}")
             self.cells[slot] = fits
         self.open.clear()
+        self.turned.clear()
 
     def _ends(self, slot: Slot, named: set[Slot | Record], *, clean: bool) -> set[Cell]:
         cells, link = self.cells[slot], slot[2] == LINK
@@ -161,6 +187,11 @@ class Oracle:
         if clean and record not in self.gone and len(self.lives[record]) < 2:
             return cells
         whole = record not in self.gone and not (link and self._frozen(slot))
+        if whole and self._untouched(record, clean=clean):
+            ends = cells | {c.holding(c.h) for c in cells if c.h == c.a}
+            for edit in (e for e in self.open if e.slot == slot):
+                ends = {c.edited(edit.side, edit.value) for c in ends}
+            return ends
         if clean and whole:
             ends = {s for c in cells for s in self.rules.settle(c, link=link)}
             return ends | cells if {slot, record} & named else ends
@@ -206,13 +237,54 @@ class Oracle:
 
     def _frozen(self, slot: Slot) -> bool:
         """Whether an end of a link is or was missing somewhere."""
-        return any(r in self.gone for r in self._ends_of(slot)) or self._missing(slot)
+        odd = self.gone | self.shy
+        return any(r in odd for r in self._ends_of(slot)) or self._missing(slot)
 
     def _missing(self, slot: Slot) -> bool:
         return any(len(self.lives[r]) < 2 for r in self._ends_of(slot))
 
-    def removed(self, record: Record, side: str) -> None:
-        """A record went; what was not paired yet is made again from the other side."""
+    def turn(self, side: str, record: Record, *, out: bool, at_work: bool) -> None:
+        """A record leaves or enters the scope of the filters on a side."""
+        if out:
+            self.outs.add((side, record))
+            self.shy.add(record)
+        else:
+            self.outs.discard((side, record))
+        self.excluded.discard(record)
+        self.spare(record)
+        if at_work:
+            self.turned.add(record)
+
+    def out(self, record: Record) -> bool:
+        lives = self.lives[record]
+        return any((s, record) in self.outs for s in self.rules.filters if s in lives)
+
+    def _untouched(self, record: Record, *, clean: bool) -> bool:
+        """Whether a run surely knows that a record is out of scope."""
+        sure = record in self.excluded or (clean and record not in self.turned)
+        return sure and self.out(record) and record not in self.gone
+
+    def spare(self, record: Record) -> None:
+        """A record is not certain to be archived any more."""
+        self.doomed -= {(H, record), (A, record)}
+
+    def settled(self, record: Record) -> bool:
+        """Whether both sides of a record surely agree on everything but its link."""
+        return all(
+            len(cells) == 1 and {(c.h, c.a) for c in cells} == {c.base for c in cells}
+            for slot, cells in self.cells.items()
+            if slot[:2] == record and slot[2] != LINK
+        )
+
+    def removed(self, record: Record, side: str, *, doomed: bool = False) -> None:
+        """A record went; what was not paired yet is made again from the other side.
+
+        `doomed`: nothing stands in the way of archiving its counterpart.
+        """
+        other = A if side == H else H
+        if doomed and self.rules.deletes == "propagate" and self.rules.lets(other):
+            self.doomed.add((other, record))
+        self.taken.setdefault(record, set()).add(side)
         self.gone.add(record)
         self.lives[record].discard(side)
         for slot, cells in self.cells.items():
@@ -239,12 +311,19 @@ class Oracle:
             for side, other in ((H, A), (A, H)):
                 stands = record in seen.values[side]
                 if side in sides and not stands:
-                    raise Violation(f"{record} is lost in {side}")
+                    if not self._may_archive(record, side):
+                        raise Violation(f"{record} is lost in {side}")
+                    sides.discard(side)
                 if stands and side not in sides and not self.rules.lets(side):
                     raise Violation(
                         f"{record} was made in {side} against the direction"
                     )
+                fresh = stands and side not in sides
+                known = record in self.excluded - self.turned and self.out(record)
+                if fresh and known and record not in self.gone:
+                    raise Violation(f"{record} was made in {side}, but is out")
                 due = clean and other in sides and self.rules.lets(side)
+                due = due and not fresh and not self.out(record)
                 if due and not stands and record not in self.gone | named:
                     raise Violation(f"{record} was not made in {side}")
                 if stands:
@@ -252,6 +331,12 @@ class Oracle:
         for side in (H, A):
             if strange := set(seen.values[side]) - set(self.lives):
                 raise Violation(f"nobody made {strange} in {side}")
+
+    def _may_archive(self, record: Record, side: str) -> bool:
+        """Whether a person's deletion on the other side may travel."""
+        other = A if side == H else H
+        may = self.rules.deletes != "ignore" and self.rules.lets(side)
+        return may and record not in self.merged and other in self.taken.get(record, ())
 
     def see_all(self) -> None:
         """HubSpot's search shows everything from here on."""
@@ -261,22 +346,40 @@ class Oracle:
             self.cells[edit.slot] = {c.edited(edit.side, edit.value) for c in cells}
         self.open.clear()
 
-    def ended(self, named: set[Slot | Record]) -> None:
-        """Both sides agree on what travels both ways, unless it is named."""
+    def ended(self, named: set[Slot | Record], forgiven: set[Record]) -> None:
+        """Both sides agree on what travels both ways, unless it is named.
+
+        `forgiven`: two of a key, of which nobody can say which is in scope.
+        """
+        for side, record in self.doomed:
+            if side in self.lives[record]:
+                raise Violation(f"{record} was deleted and still is in {side}")
+        for record, sides in self.lives.items():
+            misjudged = self.out(record) != (record in self.excluded)
+            if misjudged and record not in self.gone | forgiven:
+                raise Violation(f"{record}: out is {self.out(record)}")
+            if len(sides) == 1 and record not in named:
+                (other,) = {H, A} - sides
+                if self.rules.lets(other):
+                    raise Violation(f"{record} is not in {other}, and nothing says why")
         for slot, cells in self.cells.items():
             record = slot[:2]
             if self.rules.direction != "two_way" or {slot, record} & named:
                 continue
-            if len(self.lives[record]) < 2:
+            if len(self.lives[record]) < 2 or self._one_sided(slot) or self.out(record):
                 continue
-            if slot[2] == LINK and any(
-                len(self.lives[(COMPANIES, v)]) < 2
-                for c in cells
-                for v in (c.h, c.a)
-                if v is not None
-            ):
-                continue
-            if any(c.h != c.a for c in cells):
+            if any(c.h != c.a and not self._left(c) for c in cells):
                 raise Violation(
                     f"{slot}: both sides differ, and nothing says why: {cells}"
                 )
+
+    def _one_sided(self, slot: Slot) -> bool:
+        """Whether a link is about a company that one side does not have."""
+        ends = {v for c in self.cells[slot] for v in (c.h, c.a)} - {None}
+        return slot[2] == LINK and any(
+            len(self.lives[(COMPANIES, str(v))]) < 2 for v in ends
+        )
+
+    def _left(self, cell: Cell) -> bool:
+        """Whether a person may have left both values of a conflict as they are."""
+        return self.rules.conflict == REVIEW and cell.base == (cell.h, cell.a)

@@ -13,6 +13,7 @@ from tests.campaign.oracle import (
     COMPANIES,
     CONTACTS,
     LINK,
+    REVIEW,
     A,
     Edit,
     H,
@@ -27,6 +28,29 @@ from tests.world import PLAIN, PRIMARY
 
 SIZES = {"technical_cap", "association_page", "archive_from_cap", "pair_batch_cap"}
 DIRECTIONS = ("two_way", "two_way", "to_app", "to_hubspot")
+CONFLICTS = (H, A, H, A, REVIEW)
+DELETES = ("ignore", "ignore", "ask", "propagate", "propagate")
+SCOPE, OUT = "city", "out"
+FILTERS: tuple[tuple[str, Any], ...] = (
+    *(("is_not", OUT), ("not_in", [OUT, "away"])),
+    *(("not_contains", "ou"), ("unknown", None)),
+)
+TIGHT = {"create": 2, "update": 1, "archive": 1, "unlink": 1, "blank": 0, "percent": 5}
+
+
+def rules_of(rng: random.Random) -> Rules:
+    """A seed's set-up."""
+    direction, conflict = rng.choice(DIRECTIONS), rng.choice(CONFLICTS)
+    if direction != "two_way":
+        conflict = rng.choice((H, A))
+    limits: dict[str, int | None] = {}
+    if rng.random() < 0.4:
+        limits = {n: most for n, most in TIGHT.items() if rng.random() < 0.4}
+    filters: tuple[str, ...] = ()
+    if rng.random() < 0.35:
+        filters = rng.choice(((H,), (A,), (H, A)))
+    deletes = rng.choice(DELETES)
+    return Rules(direction, conflict, deletes, tuple(limits.items()), filters)
 
 
 class People(Reader):
@@ -36,8 +60,7 @@ class People(Reader):
         self.seed = seed
         self.rng = rng = random.Random(seed)
         self.log: list[str] = []
-        direction = rng.choice(DIRECTIONS)
-        super().__init__(bench, Oracle(Rules(direction, rng.choice((H, A)))))
+        super().__init__(bench, Oracle(rules_of(rng)))
         self.lag = rng.choice((0, 0, 0, rng.randint(1, 5)))
         self.switches = {
             s.name: rng.choice(s.values)
@@ -55,6 +78,8 @@ class People(Reader):
         self.twins: dict[Record, Record] = {}  # whose key is another's, too
         self.numbers = iter(range(1, 10_000))
         self.at_work = self.in_run = False
+        # An archive's column is declared where deletions travel.
+        self.archives = self.oracle.rules.deletes != "ignore"
 
     def note(self, text: str) -> None:
         self.log.append(f"{len(self.log):3} {text}")
@@ -78,6 +103,7 @@ class People(Reader):
             self.merge: 1,
             self.twin: 1,
             self.part: 1,
+            self.turn: 4 * len(self.oracle.rules.filters),
         }
         chosen = [a for a in weights if not kinds or a.__name__ in kinds]
         action = rng.choices(chosen, [weights[a] for a in chosen])[0]
@@ -135,6 +161,7 @@ class People(Reader):
         values[KEYS[kind]] = key
         self.say(f"create {record} in {side}: {values}")
         self.oracle.lives.setdefault(record, set()).add(side)
+        self.oracle.outs.discard((side, record))
         if side == H:
             self.name(H, record, self.portal.create(kind, values))
         else:
@@ -207,6 +234,25 @@ class People(Reader):
             return False
         ids = {f"{side}_id": self.ids[side, record] for side in (H, A)}
         return RecordLink.objects.filter(**ids).exists()
+
+    def turn(self, _: str) -> None:
+        """Take a record out of the filters' scope, or in again."""
+        side = self.rng.choice(self.oracle.rules.filters)
+        record = self.some(side)
+        if record is None:
+            return
+        out = (side, record) not in self.oracle.outs
+        self.say(f"{record} {'leaves' if out else 'enters'} in {side}")
+        if side == H:
+            value = OUT if out else ""
+            self.portal.update(record[0], self.ids[H, record], **{SCOPE: value})
+        else:
+            self.world.sql(
+                f"UPDATE {TABLES[record[0]]} SET {SCOPE} = %s WHERE id = %s",
+                OUT if out else None,
+                int(self.ids[A, record]),
+            )
+        self.oracle.turn(side, record, out=out, at_work=self.at_work)
 
     # Two of a key -----------------------------------------------------------------------
 
@@ -333,15 +379,23 @@ class People(Reader):
         self.say(f"remove {record} in {side}")
         kind, i = record[0], self.ids[side, record]
         touched = self._linked_to(side, record)
+        doomed = not self.at_work and self._paired(record)
+        doomed = doomed and self.oracle.settled(record)
+        doomed = doomed and record not in self.oracle.shy
         if side == H:
             self.portal.archive(kind, i)
+        elif self.rng.random() < 0.4 and self.archives:
+            self.say("    by its column")
+            self.world.sql(
+                f"UPDATE {TABLES[kind]} SET archived = true WHERE id = %s", int(i)
+            )
         else:
             (row,) = self.world.sql(
                 f"SELECT * FROM {TABLES[kind]} WHERE id = %s", int(i)
             )
             self.buried[record] = row
             self.world.sql(f"DELETE FROM {TABLES[kind]} WHERE id = %s", int(i))
-        self.oracle.removed(record, side)
+        self.oracle.removed(record, side, doomed=doomed)
         self._tell_again(side, touched)
 
     def restore(self, _: str) -> None:
@@ -362,8 +416,14 @@ class People(Reader):
         if (side, record) in self.reborn:
             return
         self.say(f"restore {record} in {side}")
+        self.oracle.spare(record)
         if side == H:
             self.bench.sandbox.control.restore(record[0], self.ids[H, record])
+        elif self.world.sql(
+            f"UPDATE {TABLES[record[0]]} SET archived = false WHERE id = %s RETURNING 1",
+            int(self.ids[A, record]),
+        ):
+            self.say("    by its column")
         else:
             row = list(self.buried[record])
             if record[0] == CONTACTS and not self.world.sql(
@@ -381,9 +441,13 @@ class People(Reader):
         return keys.pop() if len(keys) == 1 else None
 
     def _insert(self, kind: str, row: list[Any]) -> None:
-        marks = ", ".join(["%s"] * (len(row) - 1))
+        """Put a row back as it was; its last columns are time, archived and scope."""
+        marks = ", ".join(["%s"] * (len(row) - 3))
         self.world.sql(
-            f"INSERT INTO {TABLES[kind]} VALUES ({marks}, clock_timestamp())", *row[:-1]
+            f"INSERT INTO {TABLES[kind]} VALUES "
+            f"({marks}, clock_timestamp(), false, %s)",
+            *row[:-3],
+            row[-1],
         )
 
     def reload(self, _: str) -> None:
@@ -396,7 +460,7 @@ class People(Reader):
         self.say(f"reload {record} in app")
         kind, old = record[0], int(self.ids[A, record])
         table = TABLES[kind]
-        names = ", ".join(FIELDS[kind].values())
+        names = ", ".join((*FIELDS[kind].values(), SCOPE))
         names += ", company_id" if kind == CONTACTS else ""
         with self.world.session.transaction():
             ((new,),) = self.world.sql(
@@ -432,12 +496,15 @@ class People(Reader):
         self.name(H, one, str(made["id"]))
         del self.ids[H, other]
         self.oracle.removed(other, H)
+        self.oracle.spare(one)
         self.oracle.merged.add(other)
         (values,) = (
             row
-            for i, row in self.portal.records(kind, list(FIELDS[kind]))
+            for i, row in self.portal.records(kind, [*FIELDS[kind], SCOPE])
             if i == made["id"]
         )
+        out = values.pop(SCOPE) == OUT
+        self.oracle.turn(H, one, out=out, at_work=False)
         for name, value in values.items():
             if value and name == MONEY:
                 value = str(int(float(value)))

@@ -8,6 +8,8 @@ against the oracle.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -15,8 +17,9 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from associations.models import AssociationLink, LinkState
-from syncs.models import RecordLink
-from syncs.models.choices import RecordState
+from syncs import services
+from syncs.models import RecordLink, SyncFilter, SyncRun
+from syncs.models.choices import Awaiting, RecordState, Trigger
 from tests.campaign.harm import Harm, Striker, choose
 from tests.campaign.machine import Killed
 from tests.campaign.oracle import (
@@ -30,10 +33,12 @@ from tests.campaign.oracle import (
     Slot,
     Violation,
 )
-from tests.campaign.people import People
+from tests.campaign.people import FILTERS, SCOPE, People
 
 STEPS = (4, 9)
-QUIET_AFTER = 4  # runs
+QUIET_AFTER = 6  # runs
+BY_COLUMN = {"app": {"field": "archived", "value": True}}
+Begin = Callable[[], SyncRun]
 
 
 class Campaign(People):
@@ -45,18 +50,29 @@ class Campaign(People):
         """Raises: Violation, with the seed and everything that was done."""
         self.tally = Counter(seeds=1)
         try:
-            with self.bench.machine.in_force():
+            with self.ground():
                 self._play()
         except Exception as exc:
             steps = "\n".join(self.log)
             raise Violation(f"seed {self.seed}: {exc!r}\n{steps}") from exc
+
+    def ground(self) -> AbstractContextManager[None]:
+        """What the product runs on."""
+        return self.bench.machine.in_force()
 
     def _play(self) -> None:
         rules = self.oracle.rules
         self.note(f"{rules} lag={self.lag} {self.switches}")
         self.bench.sandbox.control.set_switches(**self.switches)
         self.label = self.portal.new_label("Adviser")
-        self.world.make_syncs(direction=rules.direction, conflict=rules.conflict)
+        self.world.make_syncs(
+            direction=rules.direction,
+            conflict=rules.conflict,
+            deletes=rules.deletes,
+            archive=BY_COLUMN if self.archives else {},
+            limits=dict(rules.limits),
+        )
+        self._filter()
         for _ in range(8):
             self.act(("create",))
         for _ in range(self.rng.randint(*STEPS)):
@@ -64,23 +80,58 @@ class Campaign(People):
                 self.act()
             self.bench.machine.clock.advance(self.rng.choice((0.1, 1, 4, 30)))
             if self.rng.random() < 0.7:
-                self.run(choose(self.rng))
+                self.run(choose(self.rng), self.decide())
         self.finish()
+
+    def _filter(self) -> None:
+        """Give both syncs the filters of the seed."""
+        for side in self.oracle.rules.filters:
+            operator, value = self.rng.choice(FILTERS)
+            self.note(f"{side} filter: {SCOPE} {operator} {value}")
+            for sync in self.world.both:
+                SyncFilter.objects.create(
+                    sync=sync, side=side, field=SCOPE, operator=operator, value=value
+                )
 
     # Runs -------------------------------------------------------------------------------
 
-    def run(self, harm: Harm) -> dict[str, Any]:
+    def run(self, harm: Harm, begin: Begin | None = None) -> dict[str, Any]:
+        """Let a run suffer: the syncs', or one that somebody approved."""
         self.note(f"run {harm}")
-        machine, control = self.bench.machine, self.bench.sandbox.control
-        report: dict[str, Any] = {}
-        edit = partial(self.act, at_work=True)
-        striker = Striker(machine, harm, edit=edit, rival=self._rival)
+        control = self.bench.sandbox.control
         control.set_faults(*harm.faults)
         control._gate.forget()  # a page comes again at once, and not days later
+        try:
+            report = self.suffer(harm, begin)
+        finally:
+            struck = {
+                f"fault {str(f['spec']).partition(',')[0]}": int(str(f["fired"]))
+                for f in control.faults()
+            }
+            control.set_faults()
+        self.tally["runs"] += 1
+        self.tally.update({name: n for name, n in struck.items() if n})
+        whole = begin is None and not harm.only
+        clean = whole and not harm and not self.oracle.open
+        if report:
+            codes = [e["code"] for c in report["syncs"] for e in c["errors"]]
+            self.note(f"    {report['status']} {codes}")
+            self.tally[f"runs {report['status']}"] += 1
+            clean = clean and report["status"] in ("succeeded", "partial")
+        self.oracle.ran(self.look(), self.named(), clean=clean)
+        self.oracle.excluded = self._excluded()
+        return report
+
+    def suffer(self, harm: Harm, begin: Begin | None) -> dict[str, Any]:
+        """Do a run under a harm. Returns: its report, {} where it did not live to it."""
+        machine = self.bench.machine
+        edit = partial(self.act, at_work=True)
+        striker = Striker(machine, harm, edit=edit, rival=self._rival)
         machine.at_place = striker if harm else None
+        report: dict[str, Any] = {}
         try:
             with machine.process():
-                report = self.world.run(full=harm.full)
+                report = self.do(harm, begin)
         except Killed:
             self.note("    killed")
         except DatabaseError as exc:
@@ -89,33 +140,62 @@ class Campaign(People):
                 raise
         finally:
             machine.at_place, machine.outage = None, 0
-            struck = {
-                f"fault {str(f['spec']).partition(',')[0]}": int(str(f["fired"]))
-                for f in control.faults()
-            }
-            control.set_faults()
-        self._count(striker, struck)
-        clean = not harm and not self.oracle.open
-        if report:
-            codes = [e["code"] for c in report["syncs"] for e in c["errors"]]
-            self.note(f"    {report['status']} {codes}")
-        self.oracle.ran(self.look(), self.named(), clean=clean)
+        if striker.trouble:
+            raise striker.trouble[0]
+        self.tally.update(striker.hit)
+        if striker.hit:
+            self.note(f"    {dict(striker.hit)}")
         return report
+
+    def do(self, harm: Harm, begin: Begin | None) -> dict[str, Any]:
+        if begin is not None:
+            run = begin()
+            services.execute(run)
+            return services.report(SyncRun.objects.get(pk=run.pk))
+        chosen = [getattr(self.world, harm.only)] if harm.only else []
+        return self.world.run(*chosen, full=harm.full)
+
+    def decide(self) -> Begin | None:
+        """Decide about something that waits for a person; the run that this begins."""
+        if self.rng.random() < 0.4:
+            return None
+        queue = self.rng.choice((None, Awaiting.DELETES, Awaiting.CONFLICTS))
+        if queue is None:
+            return self._about_a_plan()
+        rows = list(services.waiting(queue))
+        if not rows:
+            return None
+        row = self.rng.choice(rows)
+        drop = self.rng.random() < 0.3
+        self.note(f"{'drop' if drop else 'approve'} {row.kind} in {row.side}: {queue}")
+        self.tally["dropped" if drop else "approved"] += 1
+        if drop:
+            services.drop_queue(queue, only=[row.pk])
+            return None
+        return partial(
+            services.approve_queue, queue, only=[row.pk], trigger=Trigger.COMMAND
+        )
+
+    def _about_a_plan(self) -> Begin | None:
+        held = services.all_held()
+        if not held:
+            return None
+        run = self.rng.choice(held)
+        rows = list(services.waiting(Awaiting.LIMITS).filter(run=run))
+        how = self.rng.choice(("approve", "approve", "approve some", "drop"))
+        self.note(f"{how} of a held plan")
+        self.tally["dropped" if how == "drop" else "approved"] += 1
+        if how == "drop":
+            services.drop_run(run.pk)
+            return None
+        only = [self.rng.choice(rows).pk] if rows and how == "approve some" else []
+        return partial(services.approve_run, run.pk, only=only, trigger=Trigger.COMMAND)
 
     def _rival(self) -> None:
         """Another worker does the same meanwhile."""
         with self.bench.machine.process():
             report = self.world.run()
         self.note(f"    meanwhile another run: {report['status']}")
-
-    def _count(self, striker: Striker, struck: dict[str, int]) -> None:
-        if striker.trouble:
-            raise striker.trouble[0]
-        self.tally["runs"] += 1
-        self.tally.update(striker.hit)
-        self.tally.update({name: n for name, n in struck.items() if n})
-        if striker.hit:
-            self.note(f"    {dict(striker.hit)}")
 
     def finish(self) -> None:
         """Let everything come to rest. Raises: Violation."""
@@ -129,11 +209,16 @@ class Campaign(People):
             model.objects.filter(retry_at__isnull=False).update(retry_at=timezone.now())
         for number in range(QUIET_AFTER):
             report = self.run(Harm(full=number == 1 and self.seed % 2 == 0))
-            if quiet(report):
+            held = services.all_held()
+            for run in held:
+                self.note("approve a held plan")
+                approve = partial(services.approve_run, trigger=Trigger.COMMAND)
+                self.run(Harm(), partial(approve, run.pk))
+            if not held and quiet(report):
                 break
         else:
             raise Violation(f"run {QUIET_AFTER} still writes: {report}")
-        self.oracle.ended(self.named())
+        self.oracle.ended(self.named(), {*self.twins, *self.twins.values()})
         self._named_rightly()
         self._extras(self.look())
 
@@ -170,6 +255,11 @@ class Campaign(People):
             raise Violation(f"{found} are taken for one")
         return found.pop() if found else None
 
+    def _excluded(self) -> set[Record]:
+        """What our own tables say is out of scope."""
+        rows = RecordLink.objects.filter(state=RecordState.EXCLUDED)
+        return {record for row in rows if (record := self.record_of(row)) is not None}
+
     def named(self) -> set[Slot | Record]:
         """What our own tables say is not in sync."""
         found: set[Any] = set()
@@ -178,6 +268,9 @@ class Campaign(People):
             record = self.record_of(row)
             if row.state not in settled or row.error_code:
                 found.add(record)
+        for change in services.waiting():
+            if change.link is not None:
+                found.add(self.record_of(change.link))
         for link in AssociationLink.objects.exclude(state=LinkState.IN_SYNC):
             found.add((*(self.record_of(link.link) or ("", "")), LINK))
         return found - {None}

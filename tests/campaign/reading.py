@@ -49,7 +49,9 @@ class Reader:
             self._saw(seen, H, kind, list(self.portal.records(kind, list(fields))))
             names = ", ".join(fields.values())
             link = ", company_id" if kind == CONTACTS else ""
-            found = self.world.sql(f"SELECT id, {names}{link} FROM {TABLES[kind]}")
+            found = self.world.sql(
+                f"SELECT id, {names}{link} FROM {TABLES[kind]} WHERE NOT archived"
+            )
             rows = []
             for line in found:
                 texts = [None if v is None else str(v) for v in line[1:]]
