@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from connections.sandbox.server import SandboxServer
 from syncs import services
-from syncs.models import ObjectSync, RecordLink, SyncFilter, SyncRun
+from syncs.models import Change, ObjectSync, RecordLink, SyncFilter, SyncRun
 from syncs.models.choices import Trigger
 from tests.shell import manage
 from tests.world import World
@@ -319,6 +319,7 @@ def test_a_preview_shows_the_link_to_a_company_that_enters(world, file):
     preview = sync("--dry-run")
     assert preview["syncs"][0]["created"] == {"hubspot": 0, "app": 1}
     assert preview["syncs"][1]["associations"]["added"] == {"hubspot": 0, "app": 1}
+    assert RecordLink.objects.get(hubspot_id=firm).state == "new"
     sync("--apply-plan", str(preview["run"]))
     assert world.people_rows()[ANN][2] == "firm.example"
 
@@ -358,10 +359,22 @@ def test_nothing_of_a_contact_outside_is_pending_or_linked(world, file):
     report = sync()["syncs"][1]
     assert report["associations"]["added"] == NOTHING
     assert (report["excluded"], report["associations"]["pending"]) == (1, 0)
+    assert not Change.objects.filter(run=report["run"]).exists()
     assert world.people_rows()[ANN][2] == "firm.example"
     world.sql("UPDATE people SET wanted = true")
     sync()
     assert world.people_rows()[ANN][2] == "new.example"
+
+
+def test_what_waited_is_forgotten_when_its_record_leaves(world, file):
+    ann_at(world, "firm.example")
+    wanted = {"field": "wanted", "operator": "is_not", "value": False}
+    apply(file, {"hubspot": [CUSTOMERS]}, {"app": [wanted]})
+    assert sync()["syncs"][1]["associations"]["skipped"] == 1
+    world.sql("UPDATE people SET wanted = false")
+    assert sync()["syncs"][1]["associations"]["skipped"] == 0
+    world.sql("UPDATE people SET wanted = true")
+    assert sync()["syncs"][1]["associations"]["skipped"] == 1
 
 
 # What cannot be told -------------------------------------------------------------------
