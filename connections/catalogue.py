@@ -87,8 +87,8 @@ CATALOGUE: dict[Code, Entry] = {
         "Refresh the schema, then correct the set-up.",
     ),
     Code.FIELD_MISSING: Entry(
-        "A mapped field does not exist in the system any more.",
-        "Create the field again or remove it from the mapping.",
+        "A field that the set-up uses does not exist in the system any more.",
+        "Create the field again, or take its mapping or filter out of the set-up.",
     ),
     Code.OPTION_UNKNOWN: Entry(
         "The value is not one of the options of the field it goes to.",

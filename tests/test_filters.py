@@ -66,9 +66,15 @@ def world(pg_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         yield found
 
 
-def apply(path: Path, companies: Json | None = None, contacts: Json | None = None):
-    """Apply the set-up file with these filters on its two syncs."""
+def apply(
+    path: Path,
+    companies: Json | None = None,
+    contacts: Json | None = None,
+    **more: Any,
+):
+    """Apply the set-up file with these filters on its two syncs; `more` of companies."""
     tree = yaml.safe_load(FILE)
+    tree["apps"][0]["syncs"][0] |= more
     for sync, filters in zip(
         tree["apps"][0]["syncs"], (companies, contacts), strict=True
     ):
@@ -238,6 +244,41 @@ def test_two_records_of_one_key_are_no_failure_while_both_are_outside(world, fil
     assert quiet(report)
 
 
+@pytest.mark.parametrize("deletes", ["ask", "propagate"])
+def test_nothing_is_deleted_of_a_record_outside_until_it_is_inside(
+    world, file, deletes
+):
+    made = company(world, "a.example", "customer")
+    way = {"app": {"field": "archived", "value": True}}
+    apply(file, {"hubspot": [CUSTOMERS]}, deletes=deletes, archive=way)
+    sync()
+    world.sql("DELETE FROM companies")
+    if deletes == "ask":
+        assert sync("--full")["syncs"][0]["awaiting"]["deletes"] == 1
+    world.update("companies", made, lifecyclestage="lead")
+    report = sync("--full")["syncs"][0]
+    assert (report["excluded"], report["awaiting"]["deletes"]) == (1, 0)
+    assert report["archived"] == NOTHING
+    world.update("companies", made, lifecyclestage="customer")
+    report = sync()["syncs"][0]
+    if deletes == "ask":
+        assert report["awaiting"]["deletes"] == 1
+    else:
+        assert report["archived"] == {"hubspot": 1, "app": 0}
+        assert world.companies_in_hubspot() == {}
+
+
+def test_a_row_that_is_archived_is_deleted_and_not_only_outside(world, file):
+    company(world, "a.example")
+    way = {"app": {"field": "archived", "value": True}}
+    apply(file, {"app": [LIVE]}, deletes="propagate", archive=way)
+    sync()
+    change(world, "a.example", archived=True)
+    report = sync()["syncs"][0]
+    assert report["archived"] == {"hubspot": 1, "app": 0}
+    assert world.companies_in_hubspot() == {}
+
+
 # Relative dates ------------------------------------------------------------------------
 
 
@@ -319,7 +360,7 @@ def test_a_preview_shows_the_link_to_a_company_that_enters(world, file):
     preview = sync("--dry-run")
     assert preview["syncs"][0]["created"] == {"hubspot": 0, "app": 1}
     assert preview["syncs"][1]["associations"]["added"] == {"hubspot": 0, "app": 1}
-    assert RecordLink.objects.get(hubspot_id=firm).state == "new"
+    assert RecordLink.objects.get(sync__name="Companies").state == "new"
     sync("--apply-plan", str(preview["run"]))
     assert world.people_rows()[ANN][2] == "firm.example"
 
