@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,20 @@ def test_the_rule_stands_in_an_export_and_is_applied_again_without_a_change(
     file = tmp_path / "again.yaml"
     file.write_text(exported, encoding="utf-8")
     assert manage("setup", "apply", str(file), "--json").json["changed"] == []
+
+
+def test_a_file_whose_syncs_can_write_the_same_is_applied_with_a_warning(
+    world, tmp_path
+):
+    tree = yaml.safe_load(manage("setup", "export").out)
+    again = deepcopy(tree["apps"][0]["syncs"][1])
+    again |= {"name": "Again", "associations": []}
+    tree["apps"][0]["syncs"].append(again)
+    file = tmp_path / "again.yaml"
+    file.write_text(yaml.safe_dump(tree), encoding="utf-8")
+    applied = manage("setup", "apply", str(file))
+    assert (applied.status, applied.err) == (0, ""), applied
+    assert "Warning: Ops › Contacts and Ops › Again can all write" in applied.out
 
 
 def test_one_value_is_chosen_by_its_id_and_the_other_falls(world):

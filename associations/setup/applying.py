@@ -13,6 +13,7 @@ from associations.services import save_types
 from associations.setup import environment, live, parsing, reading
 from associations.setup.checking import Checked
 from associations.setup.filters import store_filters
+from associations.setup.overlaps import overlaps
 from associations.setup.problems import Problems, SetupRefused
 from associations.setup.spec import AppSpec, FileSpec, SyncSpec
 from connections.models import ConnectedApp, HubSpotAccount
@@ -59,7 +60,7 @@ def apply(
     Args: text, the file's YAML; environ, where `${NAME}` is taken from; check, stop
         after validating; prune, archive what the file leaves out; moved, apps whose
         records are the same under another address; warnings, takes what connection
-        tests warn of.
+        tests warn of, and what several syncs can write.
     Returns: a sentence for everything that changed (or would).
     Raises: SetupRefused with every problem; nothing was changed then.
     """
@@ -77,6 +78,8 @@ def apply(
         raise SetupRefused(problems.found)
     with transaction.atomic():
         changed = _Writer(spec, plan).write(prune=prune)
+        if warnings is not None:
+            warnings += overlaps(plan.owners[app.path].pk for app in spec.apps)
         if check:
             transaction.set_rollback(True)
     return changed
