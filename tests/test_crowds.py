@@ -17,6 +17,11 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 MANY = 10**6
 
 
+@pytest.fixture(autouse=True)
+def _no_system_to_ask(monkeypatch) -> None:
+    monkeypatch.setattr(match, "some_rival_is_gone", lambda *_: False)
+
+
 def session_of(sync: Any, keys: int) -> Any:
     """As much of a session as matching asks for."""
     run = SimpleNamespace(place={}, save=lambda **_: None)

@@ -75,3 +75,14 @@ def pages(
             last = some[-1][0]
         if len(some) < size:
             return
+
+
+def update_in_pieces(
+    rows: QuerySet[Any], *, size: int = ROWS_AT_ONCE, **values: Any
+) -> None:
+    """Change many rows, some at a time: one statement over a million of them would keep
+    every other writer of an SQLite database waiting longer than it is ready to."""
+    for some in pages(rows, "pk", size=size):
+        rows.model._default_manager.filter(pk__in=[pk for (pk,) in some]).update(
+            **values
+        )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -20,7 +21,7 @@ from syncs.models import Change, RecordKey, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.holders import MAX_CANDIDATES, Crowds, Holder, Rivals, holders_of
 from syncs.run.identity import free
-from syncs.run.idset import IdSet, pages
+from syncs.run.idset import IdSet, pages, update_in_pieces
 from syncs.run.rivals import Asked, some_rival_is_gone
 from syncs.run.session import Session, now
 from syncs.run.store import save_links, update_rows
@@ -67,7 +68,8 @@ def _open_links(session: Session) -> QuerySet[RecordLink]:
 
 
 def _clear_ambiguous(session: Session) -> None:
-    _ambiguous(session).update(dirty=True, error_code="", error_text="", candidates=[])
+    blank: Any = {"error_code": "", "error_text": "", "candidates": []}
+    update_in_pieces(_ambiguous(session), dirty=True, **blank)
 
 
 def _ambiguous(session: Session) -> QuerySet[RecordLink]:

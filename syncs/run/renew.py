@@ -6,6 +6,7 @@ from django.db.models import QuerySet
 
 from syncs.models import RecordLink
 from syncs.models.choices import RecordState
+from syncs.run.idset import update_in_pieces
 from syncs.run.session import REFUSED, RESYNCED, Session, now
 from syncs.run.store import update_rows
 
@@ -37,8 +38,8 @@ def renew(session: Session) -> None:
             row.stage_state.pop(REFUSED, None)
         update_rows(stale, ["baseline", "stage_state"])
         session.lease.check()
-    mine.filter(dirty=False).update(dirty=True)
-    mine.filter(retry_at__isnull=False).update(retry_at=None)
+    update_in_pieces(mine.filter(dirty=False), dirty=True)
+    update_in_pieces(mine.filter(retry_at__isnull=False), retry_at=None)
 
 
 def _try_failing(session: Session) -> None:

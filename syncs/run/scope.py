@@ -17,6 +17,7 @@ from syncs.engine.filters import Condition, Judgement, condition, judge
 from syncs.engine.values import ValueProblem
 from syncs.models import ObjectSync, RecordLink, SyncFilter
 from syncs.models.choices import RecordState
+from syncs.run.idset import update_in_pieces
 from syncs.run.pull import reread
 from syncs.run.session import PROBLEMS, Session, now
 from syncs.run.stage import Chunk, Note
@@ -150,9 +151,10 @@ def _load(sync: ObjectSync) -> Scope:
 
 def wake(session: Session) -> None:
     """Look again at what time alone moves into or out of a relative date."""
-    RecordLink.objects.filter(
+    due = RecordLink.objects.filter(
         sync=session.sync, scope_due_at__lte=now(), dirty=False
-    ).update(dirty=True)
+    )
+    update_in_pieces(due, dirty=True)
 
 
 def read_what_filters_need(chunk: Chunk) -> None:

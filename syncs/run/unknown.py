@@ -30,6 +30,7 @@ from syncs.models.choices import (
     RecordState,
 )
 from syncs.run.archiving import resolve_archives, tidy_queue
+from syncs.run.idset import pages
 from syncs.run.plan import back_off, rested
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
@@ -66,12 +67,13 @@ def give_up_planned(session: Session) -> None:
 
 
 def _give_up(session: Session, changes: QuerySet[Change], text: str) -> None:
-    with transaction.atomic():
-        links = RecordLink.objects.filter(
-            sync=session.sync, pk__in=changes.values("link_id")
-        )
-        links.update(dirty=True)
-        changes.update(outcome=ChangeOutcome.SKIPPED, error_text=text, done_at=now())
+    for some in pages(changes, "pk", "link_id"):
+        with transaction.atomic():
+            links = RecordLink.objects.filter(pk__in={link for _, link in some if link})
+            links.filter(sync=session.sync).update(dirty=True)
+            Change.objects.filter(pk__in=[pk for pk, _ in some]).update(
+                outcome=ChangeOutcome.SKIPPED, error_text=text, done_at=now()
+            )
 
 
 def resolve_records(session: Session) -> None:
