@@ -15,7 +15,7 @@ help:
 	@echo "make demo   two systems brought into step, and the admin to look at it"
 	@echo "make test   the whole suite, on SQLite and on PostgreSQL, browser included"
 	@echo "make check  linters, types, import contracts, migrations, deployment settings"
-	@echo "make bench  speed, calls and memory at 1,000, 10,000 and 100,000 contacts"
+	@echo "make bench  speed, calls and memory by number of contacts (--database, --sizes)"
 	@echo "make kill   a run killed at every place, and finished by the next"
 	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-5000)"
 	@echo "make lock   requirements*.in to requirements*.txt"
