@@ -13,6 +13,7 @@ from associations.models import AssociationLink, AssociationMapping, LinkState
 from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import NOTE, Edges, LinkPlanner
 from associations.run.restoring import Standing
+from associations.run.retrying import targets_moved
 from associations.run.skipping import count_skipped, in_scope_again
 from associations.run.undoing import (
     LinkUndoer,
@@ -207,7 +208,12 @@ class AssociationStage:
                 )
         save_changes([c for c in left if not c.undoes])
         asked = [c.link_id for c in left if c.link_id]
-        for due in (asked, *self._resolvable(session), *self._now_known(session)):
+        for due in (
+            asked,
+            *self._resolvable(session),
+            *self._now_known(session),
+            *_link_ids(targets_moved(session)),
+        ):
             RecordLink.objects.filter(pk__in=due).update(dirty=True)
 
     def _resolve_undone(self, session: Session, left: Sequence[Change]) -> None:

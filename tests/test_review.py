@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from associations.models import AssociationLink
 from connections.sandbox.server import SandboxServer
@@ -221,3 +223,25 @@ def test_a_link_in_conflict_stands_as_pending_until_both_sides_agree(world):
     links = contacts(world.run())["associations"]
     assert (links["pending"], links["in_sync"]) == (0, 1)
     assert world.people_rows()[ANN][2] == "b.example"
+
+
+def test_a_refused_link_is_tried_again_before_its_time_when_its_target_moved(world):
+    (company,) = world.create("companies", [{"name": "a", "domain": "a.example"}])
+    made = ann(world)
+    world.make_primary(made, company)
+    world.run()
+    resting = AssociationLink.objects.create(
+        mapping=world.mapping,
+        link=RecordLink.objects.get(sync=world.contacts),
+        other=RecordLink.objects.get(sync=world.companies),
+        state="failing",
+        code="LIMIT_REACHED",
+        attempts=9,
+        retry_at=timezone.now() + timedelta(days=1),
+    )
+    for _ in range(2):
+        world.run(sweep=False)
+        assert AssociationLink.objects.filter(pk=resting.pk).exists()
+    world.update("companies", company, name="Mended")
+    world.run(sweep=False)
+    assert not AssociationLink.objects.filter(pk=resting.pk).exists()

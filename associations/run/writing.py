@@ -23,6 +23,7 @@ from connections.records import (
 )
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.identity import marked
 from syncs.run.idset import IdSet
 from syncs.run.plan import wait_after
 from syncs.run.pull import reread
@@ -352,8 +353,11 @@ class LinkWriter:
         return self._without(ready, [c for c in ready if not self._in_scope(c)])
 
     def _in_scope(self, change: Change) -> bool:
-        """Whether neither end left its filters since this was planned."""
+        """Whether neither end left its filters, or may be another record by now, since
+        this was planned."""
         near, far = change.link, change.other_link
+        if any(end is not None and marked(end) for end in (near, far)):
+            return False
         if near is None or not still_in_scope(self.session, near):
             return False
         pair = self.pairs.get(change.mapping_key)
