@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from connections.records import Field, Option, ValueType
 from syncs.engine.dates import read_when
-from syncs.engine.filters import OPERATORS, condition, fits, judge, settled
+from syncs.engine.filter_values import settled
+from syncs.engine.filters import OPERATORS, condition, fits, judge
 from syncs.engine.values import ValueProblem
 
 pytestmark = pytest.mark.unit

@@ -13,7 +13,8 @@ from associations.setup.keys import Keys, shown
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import FilterSpec
 from connections.records import Field, Side
-from syncs.engine.filters import OPERATORS, VALUELESS, fits, settled
+from syncs.engine.filter_values import settled
+from syncs.engine.filters import OPERATORS, VALUELESS, fits
 from syncs.engine.values import ValueProblem
 from syncs.models import ObjectSync, SyncFilter
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from connections.records import Canon, Field, ValueType
 from syncs.engine.dates import When, compare, read_when
-from syncs.engine.parsing import ValueProblem, invalid, number
-from syncs.engine.values import canonical, convert, is_blank, words
+from syncs.engine.parsing import invalid
+from syncs.engine.values import canonical, is_blank, words
 
 OPERATORS = {  # as a sentence goes on: "stage must be one of a, b"
     "is": "be",
@@ -40,23 +40,21 @@ OPERATORS = {  # as a sentence goes on: "stage must be one of a, b"
 VALUELESS = ("known", "unknown")
 LISTS = ("in", "not_in", "between")
 NEGATED = {"is_not": "is", "not_in": "in", "not_contains": "contains"}
-_TIMES = (ValueType.DATE, ValueType.DATETIME)
-_SIZED = (ValueType.NUMBER, *_TIMES)
-_TEXTS = (ValueType.TEXT, ValueType.REFERENCE)
+TIMES = (ValueType.DATE, ValueType.DATETIME)
+_SIZED = (ValueType.NUMBER, *TIMES)
+TEXTS = (ValueType.TEXT, ValueType.REFERENCE)
 _FITTING: dict[str, tuple[ValueType, ...]] = {
-    "contains": (*_TEXTS, ValueType.OPTIONS),
-    "not_contains": (*_TEXTS, ValueType.OPTIONS),
+    "contains": (*TEXTS, ValueType.OPTIONS),
+    "not_contains": (*TEXTS, ValueType.OPTIONS),
     "greater": _SIZED,
     "greater_or_equal": _SIZED,
     "less": _SIZED,
     "less_or_equal": _SIZED,
     "between": _SIZED,
-    "before": _TIMES,
-    "after": _TIMES,
+    "before": TIMES,
+    "after": TIMES,
 }
 Operand = str | bool | Decimal | frozenset[str] | When
-MAX_LIST = 1000
-BLANK = "is blank; use the operator known or unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class Condition:
             held = set(words(value))
             # One of a list is enough for "in"; "is" means the whole set.
             return bool(held & operand) if operator == "in" else held == operand
-        if isinstance(operand, str) and self.field.type in _TEXTS:
+        if isinstance(operand, str) and self.field.type in TEXTS:
             return str(value).casefold() == operand.casefold()
         return value == operand
 
@@ -191,38 +189,12 @@ def judge(
     return Judgement(True, turns_at=turns_at)
 
 
-# From what a person wrote ----------------------------------------------------------------
+# From what is stored ---------------------------------------------------------------------
 
 
 def fits(operator: str, kind: ValueType) -> bool:
     """Whether an operator says anything about values of a type."""
     return kind in _FITTING.get(operator, tuple(ValueType))
-
-
-def settled(field: Field, operator: str, value: Any, zone: tzinfo) -> Any:
-    """The one form in which a condition's value is stored and exported (JSON-able).
-
-    Raises: ValueProblem where it is no value that the field could hold.
-    """
-    if operator in VALUELESS:
-        if value is not None:
-            raise invalid(value, f"is too much: {operator} takes no value")
-        return None
-    if operator not in LISTS:
-        return _settled_one(field, operator, value, zone)
-    if not isinstance(value, list):
-        raise invalid(
-            _raw(value), f"is one value; {operator} takes a list, in brackets"
-        )
-    if operator == "between" and len(value) != 2:
-        raise invalid(_raw(value), "must be two values: the least and the most")
-    if not 0 < len(value) <= MAX_LIST:
-        raise invalid(_raw(value), f"must be 1 to {MAX_LIST} values")
-    found = [_settled_one(field, operator, one, zone) for one in value]
-    if operator == "between":
-        _in_order(field, found, zone)
-        return found
-    return [one for at, one in enumerate(found) if one not in found[:at]]
 
 
 def condition(field: Field, operator: str, value: Any, zone: tzinfo) -> Condition:
@@ -235,70 +207,23 @@ def condition(field: Field, operator: str, value: Any, zone: tzinfo) -> Conditio
     if operator in VALUELESS:
         return Condition(field, operator, (), zone)
     several = value if operator in LISTS and isinstance(value, list) else [value]
-    operands = tuple(_operand(field, one, zone) for one in several)
+    operands = tuple(read_operand(field, one, zone) for one in several)
     return Condition(field, operator, operands, zone)
 
 
-def _operand(field: Field, value: Any, zone: tzinfo) -> Operand:
-    if field.type in _TIMES:
+def read_operand(field: Field, value: Any, zone: tzinfo) -> Operand:
+    """One stored value, ready to compare with.
+
+    Raises: ValueProblem.
+    """
+    if field.type in TIMES:
         return read_when(value, zone)
     found = canonical(value, replace(field, scale=None), zone=zone)
     if found is None:
-        raise invalid(_raw(value), "is blank")
+        raise invalid(shown_raw(value), "is blank")
     if field.type is ValueType.NUMBER:
         return Decimal(str(found))
     return frozenset(found) if isinstance(found, list) else found
-
-
-def _settled_one(field: Field, operator: str, value: Any, zone: tzinfo) -> Any:
-    several = field.type is ValueType.OPTIONS and operator in ("is", "is_not")
-    if (
-        value is None
-        or is_blank(value)
-        or (isinstance(value, str) and not value.strip())
-    ):
-        raise invalid("", BLANK)
-    if isinstance(value, dict) or (isinstance(value, list) and not several):
-        raise invalid(_raw(value), f"is not one value, which {operator} needs")
-    if isinstance(value, list) and any(isinstance(v, dict | list) for v in value):
-        raise invalid(_raw(value), "must be a list of options")
-    if field.type in _TIMES:
-        return read_when(value, zone).text
-    if field.type is ValueType.NUMBER:
-        return _settled_number(value)
-    found = canonical(value, field, zone=zone)
-    if found is None:
-        raise invalid("", BLANK)
-    if operator in ("contains", "not_contains") and field.type in _TEXTS:
-        return found
-    found = convert(found, field, field)
-    if not isinstance(found, list) or several:
-        return found
-    if len(found) != 1:
-        raise invalid(_raw(value), f"is not one option, which {operator} needs")
-    return found[0]
-
-
-def _settled_number(value: Any) -> int | float | str:
-    if isinstance(value, bool):
-        raise invalid(value, "is not a number")
-    text = number(value, None)
-    if "." not in text and len(text) < 16:
-        return int(text)
-    return float(text) if number(float(text), None) == text else text
-
-
-def _in_order(field: Field, ends: Sequence[Any], zone: tzinfo) -> None:
-    low, high = (_operand(field, end, zone) for end in ends)
-    wrong = False
-    if isinstance(low, When) and isinstance(high, When):
-        now = datetime.now(UTC)
-        if low.relative == high.relative:
-            wrong = compare(low.at(now, zone), high.at(now, zone), zone) > 0
-    elif isinstance(low, Decimal) and isinstance(high, Decimal):
-        wrong = low > high
-    if wrong:
-        raise invalid(_raw(list(ends)), "has its greater end first")
 
 
 # Common ----------------------------------------------------------------------------------
@@ -335,19 +260,6 @@ def _short(text: str) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"
 
 
-def _raw(value: Any) -> str:
+def shown_raw(value: Any) -> str:
+    """A raw value, or a list of them, as messages show it."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-__all__ = [
-    "LISTS",
-    "OPERATORS",
-    "VALUELESS",
-    "Condition",
-    "Judgement",
-    "ValueProblem",
-    "condition",
-    "fits",
-    "judge",
-    "settled",
-]
