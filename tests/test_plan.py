@@ -74,6 +74,21 @@ def test_what_moved_since_the_plan_is_drifted_and_the_rest_goes(world):
     assert primary[mails[7]] == domains[7]
 
 
+def test_what_else_moved_since_the_plan_travels_with_the_next_run(world):
+    (ann,) = world.create("contacts", [{"email": "a@x.example", "firstname": "A"}])
+    world.set_up()
+    world.run()
+    world.update("contacts", ann, firstname="B")
+    preview = world.run(dry_run=True)
+    world.sql("UPDATE people SET last_name = 'Late'")
+    plan, children = services.plan_run(preview["run"])
+    syncs = [child.sync for child in children if child.sync is not None]
+    services.execute(services.start(syncs=syncs, trigger=Trigger.COMMAND, plan=plan))
+    assert world.people_rows()["a@x.example"][0] == "B"
+    world.run()
+    assert world.contacts_in_hubspot()["a@x.example"]["lastname"] == "Late"
+
+
 def test_a_plan_is_refused_after_the_set_up_changed(world):
     world.set_up()
     preview = world.run(dry_run=True)

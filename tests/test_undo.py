@@ -14,6 +14,7 @@ from syncs import services
 from syncs.models import Change, RecordLink, SyncRun
 from syncs.models.choices import Trigger
 from syncs.run import undoing
+from syncs.run.session import Session, SliceOver
 from tests.world import PLAIN, PRIMARY, World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -423,6 +424,40 @@ def test_what_is_undone_is_planned_in_bounded_batches(world, monkeypatch):
     monkeypatch.setattr(undoing, "BATCH", 2)
     report = undo(done["run"])
     assert (report["reverted"], report["skipped"]) == (6, [])
+    assert set(world.people_rows().values()) == {("F", "L", A)}
+    assert quiet(world)
+
+
+def test_an_undo_goes_on_from_slice_to_slice(world, monkeypatch):
+    ids = plant(world)
+    for mail in MAILS:
+        world.update("contacts", ids[mail], firstname="X")
+        world.make_primary(ids[mail], ids[B])
+    done = world.run()
+    monkeypatch.setattr(undoing, "BATCH", 1)
+    # A task's time is over while it plans, and again while it writes.
+    advance = Session.advance
+    seen: list[str] = []
+
+    def stop_now_and_then(self: Session, phase: str, *args: Any) -> None:
+        advance(self, phase, *args)
+        seen.append(phase)
+        if seen.count(phase) == 2 and phase in ("planning", "writing links"):
+            raise SliceOver
+
+    monkeypatch.setattr(Session, "advance", stop_now_and_then)
+    run = services.start_undo(run_id=done["run"], trigger=Trigger.COMMAND)
+    slices = 1
+    while True:
+        try:
+            services.execute(run)
+        except SliceOver:
+            slices += 1
+            continue
+        break
+    assert slices >= 2
+    report = services.undo_report(SyncRun.objects.get(pk=run.pk))
+    assert (report["status"], report["reverted"]) == ("succeeded", 6)
     assert set(world.people_rows().values()) == {("F", "L", A)}
     assert quiet(world)
 

@@ -77,6 +77,11 @@ class LinkUndoer:
             link_id: [c for c in done if c.kind in KINDS]
             for link_id, done in undoing.done.items()
         }
+        self.names = {
+            change.other_link_id: change.other_record
+            for done in self.done.values()
+            for change in done
+        }
         self.near = self._nears(pairs)
         self.fars: dict[tuple[int, Side, str], RecordLink] = {}
         self._know_fars()
@@ -292,11 +297,7 @@ class LinkUndoer:
         return self._name_of(far) if far is not None else remote_id
 
     def _name_of(self, far: RecordLink) -> str:
-        for done in self.done.values():
-            for change in done:
-                if change.other_link_id == far.pk and change.other_record:
-                    return str(change.other_record)
-        return str(far)
+        return self.names.get(far.pk) or str(far)
 
     # Records that the run created -------------------------------------------------------
 
