@@ -67,6 +67,7 @@ class AssociationStage:
             session.refresh(Side.APP)  # it may be there again
         known = session.object_on(Side.APP).reference
         session.references = tuple(sorted(n for n in names if known(n)))
+        session.lost_references = names - set(session.references)
         self.pairs = load_pairs(session)
         self._writer = LinkWriter(session, self.pairs)
 

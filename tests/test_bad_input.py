@@ -82,6 +82,31 @@ def test_a_dropped_table_stops_its_sync_and_a_dropped_column_only_its_field(worl
     assert (company["name"], company["phone"]) == ("B", "1")
 
 
+def test_a_column_that_was_dropped_and_comes_back_empty_empties_nothing(world):
+    (company,) = world.create(
+        "companies", [{"name": "A", "domain": "a.example", "phone": "1"}]
+    )
+    (contact,) = world.create("contacts", [{"email": "ann@a.example"}])
+    world.make_primary(contact, company)
+    world.run()
+    world.sql("ALTER TABLE companies DROP COLUMN phone")
+    world.sql("ALTER TABLE people DROP COLUMN company_id")
+    world.update("companies", company, name="B")
+    assert "FIELD_MISSING" in codes(world.run())
+    world.run()
+    world.sql("ALTER TABLE companies ADD COLUMN phone text")
+    world.sql("ALTER TABLE people ADD COLUMN company_id int REFERENCES companies")
+    world.sql("UPDATE companies SET updated_at = clock_timestamp()")
+    world.sql("UPDATE people SET updated_at = clock_timestamp()")
+    for _ in range(2):
+        report = world.run()
+        assert report["status"] == "succeeded"
+        assert world.companies_in_hubspot()["a.example"]["phone"] == "1"
+        assert world.company_rows()["a.example"][:2] == ("B", "1")
+        assert world.primary() == {"ann@a.example": "a.example"}
+        assert world.people_rows()["ann@a.example"][2] == "a.example"
+
+
 def test_a_property_that_is_gone_from_hubspot_is_left_alone_and_named(world):
     FieldMapping.objects.create(
         sync=world.companies, hubspot="no_such_property", app="industry", position=9

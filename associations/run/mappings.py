@@ -139,6 +139,9 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
                 Code.FIELD_MISSING,
                 f"{session.object_on(Side.APP).name} has no reference {row.app_field} any more.",
             )
+            if not session.run.dry_run:
+                # Should it come back, it comes back empty, and nobody took links off.
+                row.links.all().delete()
             continue
         type_ = AssociationType(row.category, row.type_id or 0)
         kind = _kind(type_, plain)

@@ -183,6 +183,7 @@ def _work(
             for stage in session.stages:
                 stage.prepare(session)
             session.look_for_missing()
+            session.look_for_returned()
             if run.as_planned:
                 _apply_plan(session)
             else:

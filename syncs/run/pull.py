@@ -25,7 +25,7 @@ from connections.records import Page, Side
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
 from syncs.run.feeding import PLACES, fed, feeds, place_now, place_of
-from syncs.run.session import Held, Session, SliceOver, is_due, now
+from syncs.run.session import MISSED, Held, Session, SliceOver, is_due, now
 from syncs.run.store import save_links, store_page
 from syncs.run.tombstones import bury, forget_archived
 from syncs.run.vanishing import conclude, enough
@@ -66,6 +66,7 @@ def _note_done(session: Session, whole: bool) -> None:
         sync.read_state.pop(DONE, None)
         if session.run.limit is None:
             sync.read_state["revision"] = session.sync.revision
+            sync.read_state[MISSED] = session.missed
             if whole:
                 sync.full_read_at = now()
         sync.save(update_fields=["read_state", "full_read_at"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 
+from connections.records import Side
 from syncs.models import RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.idset import update_in_pieces
@@ -17,14 +18,19 @@ def renew(session: Session) -> None:
     """Look at every record again after the set-up changed, failing ones at once.
 
     The baseline of a mapping that is gone, or means something else now, is dropped: if it
-    ever comes back, that is its first sync.
+    ever comes back, that is its first sync. So it is where its field was missing and is
+    there again: a column that was dropped and made anew is empty, and nobody emptied it.
     """
     if session.run.full:
         _try_failing(session)
     if not session.renewed:
         return
     mine = RecordLink.objects.filter(sync=session.sync)
-    known = {mapped.key for mapped in session.fields}
+    known = {
+        mapped.key
+        for mapped in session.fields
+        if not any(mapped.name_on(s) in session.returned.get(s, ()) for s in Side)
+    }
     last = 0
     while rows := list(mine.filter(pk__gt=last).order_by("pk")[:LINKS_AT_ONCE]):
         last = rows[-1].pk

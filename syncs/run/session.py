@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from syncs.run.stage import Stage
 
 ALONE = "alone"  # in a link's stage_state: its create must not carry links
+MISSED = "missed"  # in a sync's read_state: {side: fields that were missing}
 REFUSED = "refused"  # in a link's stage_state: {side: {field: [value, code, text]}}
 RESYNCED = "resynced"  # in a link's stage_state: when somebody had it tried anew
 PROBLEMS = "!"  # in a link's stored values: {field: [code, message]} of unreadable ones
@@ -129,6 +130,8 @@ class Session:
     keys: tuple[Key, ...]
     zone: tzinfo
     missing: dict[Side, set[str]] = field(default_factory=dict)
+    lost_references: set[str] = field(default_factory=set)  # of the app, missing too
+    returned: dict[Side, set[str]] = field(default_factory=dict)  # missed until now
     extra_fields: dict[Side, set[str]] = field(default_factory=dict)
     references: tuple[str, ...] = ()
     filters: tuple[SyncFilter, ...] = ()
@@ -203,8 +206,10 @@ class Session:
 
     @property
     def renewed(self) -> bool:
-        """Whether the set-up changed since both sides were last read."""
-        return bool(self.sync.read_state.get("revision") != self.sync.revision)
+        """Whether the set-up changed since both sides were last read, or a field of it
+        is there again."""
+        changed = self.sync.read_state.get("revision") != self.sync.revision
+        return changed or any(self.returned.values())
 
     @property
     def cancelled(self) -> bool:
@@ -298,6 +303,7 @@ class Session:
         if side is Side.APP:
             lost = {n for n in self.references if now.reference(n) is None}
             self.references = tuple(n for n in self.references if n not in lost)
+            self.lost_references |= lost
             gone = gone | lost
         for name in sorted(gone - known):
             text = (
@@ -314,6 +320,26 @@ class Session:
             if any(lacks(name) is None for name in self.names(side)):
                 self._checked.add(side)
                 self.refresh(side)
+
+    def look_for_returned(self) -> None:
+        """Note the fields that an earlier run missed and that are there again.
+
+        Nothing is known of what they held meanwhile: they begin as a first sync, after a
+        complete read.
+        """
+        missed = self.sync.read_state.get(MISSED, {})
+        for side in Side:
+            lacking = self.missing.get(side, set())
+            if side is Side.APP:
+                lacking = lacking | self.lost_references
+            self.returned[side] = set(missed.get(side, ())) - lacking
+
+    @property
+    def missed(self) -> dict[str, list[str]]:
+        """The fields and references that are missing now, as a sync keeps them."""
+        found = {str(side): set(names) for side, names in self.missing.items()}
+        found.setdefault(str(Side.APP), set()).update(self.lost_references)
+        return {side: sorted(names) for side, names in found.items() if names}
 
     def close(self) -> None:
         self.hubspot.close()
