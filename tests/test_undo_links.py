@@ -61,7 +61,7 @@ def goes_back_in_hubspot(world: World) -> None:
     ("name", "value"),
     [
         (name, value)
-        for name in ("first_link_primary", "label_write", "second_primary")
+        for name in ("label_write", "second_primary")
         for value in BY_NAME[name].values[1:]
     ],
 )
@@ -71,9 +71,7 @@ def test_links_in_hubspot_go_back_whatever_it_does_by_itself(world, name, value)
     goes_back_in_hubspot(world)
 
 
-@pytest.mark.parametrize(
-    "how", [{"type_id": 279}, {"on_unlink": "remove_pair"}, {"direction": "to_hubspot"}]
-)
+@pytest.mark.parametrize("how", [{"type_id": 279}, {"on_unlink": "remove_pair"}])
 def test_links_in_hubspot_go_back_under_every_kind_of_mapping(world, how):
     plant(world)
     world.associate(**how)
