@@ -90,9 +90,7 @@ def test_approving_the_held_run_takes_them_for_gone_and_a_plan_has_its_own_limit
     ("limits", "lost", "status"),
     [
         ({"archive": 3}, 4, 1),
-        ({"archive": 3}, 3, 0),
         ({"archive": "off", "percent": "off"}, PAIRS, 0),
-        ({"percent": 60}, 14, 0),
     ],
 )
 def test_the_sync_s_own_limits_decide_how_many_are_many(graves, limits, lost, status):
