@@ -9,7 +9,7 @@ import pytest
 from associations.models import AssociationLink
 from connections.sandbox.hubspot.switches import BY_NAME
 from connections.sandbox.server import SandboxServer
-from syncs.models import Change
+from syncs.models import Change, ObjectSync
 from tests.test_undo import (
     ANN,
     BOB,
@@ -134,6 +134,19 @@ def test_records_that_were_created_with_their_link_go_the_way_they_came(world):
     assert set(world.companies_in_hubspot()) == {A, B, C}
     assert company_of(world, "dan@x.example") == "d.example"
     assert not AssociationLink.objects.filter(state="failing").exists()
+
+
+def test_syncs_that_are_off_by_now_are_taken_back_all_the_same(world):
+    ids = plant(world)
+    world.make_primary(ids[ANN], ids[B])
+    world.update("contacts", ids[ANN], firstname="Anna")
+    done = world.run()
+    ObjectSync.objects.update(enabled=False)
+    report = undo(done["run"])
+    assert (report["reverted"], report["skipped"]) == (2, [])
+    assert world.people_rows()[ANN] == ("F", "L", A)
+    ObjectSync.objects.update(enabled=True)
+    assert quiet(world)
 
 
 def test_a_mapping_that_is_gone_is_said_and_the_fields_go_back(world):
