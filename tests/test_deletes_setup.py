@@ -47,7 +47,7 @@ def test_what_says_how_records_go_comes_out_again_and_changes_nothing(graves):
 
 
 # What stands in the file, where the complaint stands, and what it says.
-REFUSED = [
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"archive": None, "deletes": "ask"}, "deletes", "declare archive: {app: {fie"),
     ({"archive": None, "deletes": "propagate"}, "deletes", "hard_delete: true"),
     (by("archive", True), "archive.app.field", "Did you mean 'archived'"),
@@ -62,7 +62,7 @@ REFUSED = [
     (by("archived", True) | {"on_create": {"app": {"archived": True}}},
      "archive.app.value", "archived at once"),
 ]  # fmt: skip
-ACCEPTED = [
+ACCEPTED: list[dict[str, Any]] = [
     {"archive": None, "deletes": "propagate", "direction": "to_hubspot"},
     {"archive": None, "deletes": "propagate", "hard_delete": True},
     {"archive": None, "deletes": "ignore"},

@@ -29,8 +29,8 @@ from syncs.models.choices import (
     ChangeOutcome,
     RecordState,
 )
-from syncs.run.archiving import resolve_archives, tidy_queue
 from syncs.run.idset import pages
+from syncs.run.left_archives import resolve_archives, tidy_queue
 from syncs.run.plan import back_off, rested
 from syncs.run.pull import reread
 from syncs.run.session import Session, now
