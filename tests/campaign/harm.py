@@ -13,7 +13,7 @@ from django.db import OperationalError, connection
 from psycopg import errors
 
 from connections.connectors.postgres.errors import connect_error
-from tests.campaign.machine import Kind, Machine, Phase
+from tests.campaign.machine import WRITE, Kind, Machine, Phase
 
 PATHS = (
     *("/batch/create", "/batch/create", "/batch/update", "/batch/read", "/search"),
@@ -54,8 +54,9 @@ class Harm:
         None  # nth commit, with effect, statements after
     )
     kill_at: int = 0  # place
-    edits_at: tuple[int, ...] = ()  # calls and statements
-    rival_at: int = 0  # call or statement at which another worker starts
+    # Calls and statements, counted before and after; below 0: only those that write.
+    edits_at: tuple[int, ...] = ()
+    rival_at: int = 0  # at which another worker starts
     stall: tuple[int, float] | None = None  # at which this one stalls, and how long
     step: tuple[int, float] | None = None  # at which our clock is set, and how far
     full: bool = False
@@ -89,17 +90,20 @@ def choose(rng: random.Random) -> Harm:
         late, more = rng.random() < 0.5, rng.choice((0, 0, 1, 3, 1000))
         given["ours"] = (rng.randint(1, 60), late, more)
     if rng.random() < 0.35:
-        given["kill_at"] = rng.randint(1, 160)
+        given["kill_at"] = rng.choice((rng.randint(1, 160), -rng.randint(1, 12)))
     if rng.random() < 0.4:
-        places = (rng.randint(1, 50) for _ in range(rng.randint(1, 3)))
-        given["edits_at"] = tuple(sorted(places))
+        given["edits_at"] = tuple(_moment(rng) for _ in range(rng.randint(1, 3)))
     if rng.random() < 0.1:
-        given["rival_at"] = rng.randint(1, 50)
+        given["rival_at"] = _moment(rng)
+    if rng.random() < 0.1:
+        given["stall"] = (_moment(rng), rng.choice((20.0, 61.0, 600.0)))
     if rng.random() < 0.08:
-        given["stall"] = (rng.randint(1, 50), rng.choice((20.0, 61.0, 600.0)))
-    if rng.random() < 0.08:
-        given["step"] = (rng.randint(1, 50), rng.choice(STEPS_S))
+        given["step"] = (_moment(rng), rng.choice(STEPS_S))
     return Harm(**given)
+
+
+def _moment(rng: random.Random) -> int:
+    return rng.choice((rng.randint(1, 50), -rng.randint(1, 8)))
 
 
 def _fault(rng: random.Random) -> str:
@@ -131,21 +135,22 @@ class Striker:
         self._edit, self._rival = edit, rival
         self.trouble: list[Exception] = []
         self.hit: Counter[str] = Counter()
-        self._places = self._outside = 0
+        self._places = self._outside = self._writes = 0
         self._seen: Counter[Kind] = Counter()
-        self._edits = list(harm.edits_at)
 
     def __call__(self, kind: Kind, phase: Phase, what: str) -> None:
         self._places += 1
         if phase == "before":
             self._seen[kind] += 1
+        self._writes += what == WRITE
         if kind != "commit":
-            self._meanwhile()
+            self._meanwhile(what)
         if kind == "statement" and self.harm.statement:
             self._statement(phase, *self.harm.statement)
         if kind == "commit" and self.harm.ours:
             self._commit(phase, *self.harm.ours)
-        if self._places == self.harm.kill_at:
+        dies = {self._places, -self._writes if what == WRITE else 0} - {0}
+        if self.harm.kill_at in dies:
             self.hit["kill"] += 1
             self.machine.kill()
 
@@ -162,21 +167,22 @@ class Striker:
             self.machine.outage = more
             raise OperationalError("the database went away")
 
-    def _meanwhile(self) -> None:
+    def _meanwhile(self, what: str) -> None:
         """What others do while the run is between two things."""
         if connection.in_atomic_block:
             return
         self._outside += 1
-        harm, now = self.harm, self._outside
-        while self._edits and now >= self._edits[0]:
-            self._edits.pop(0)
+        harm, now = self.harm, {self._outside}
+        if what == WRITE:
+            now.add(-self._writes)
+        for _ in now & set(harm.edits_at):
             self._undisturbed(self._edit, "edit")
-        if harm.step and now == harm.step[0]:
+        if harm.step and harm.step[0] in now:
             self.hit["clock step"] += 1
             self.machine.clock.step(harm.step[1])
-        if now == harm.rival_at:
+        if harm.rival_at in now:
             self._undisturbed(self._rival, "rival")
-        if harm.stall and now == harm.stall[0]:
+        if harm.stall and harm.stall[0] in now:
             self.machine.clock.advance(harm.stall[1])
             self._undisturbed(self._rival, "stall")
 

@@ -47,6 +47,9 @@ LOOK_S = 0.00005  # between two looks at our clock
 NO_WRITE = ("SELECT", "SAVEPOINT", "BEGIN", "RELEASE", "ROLLBACK", "PRAGMA", "SET")
 
 
+WRITE = "write"  # what a place is about, if it changes a system
+
+
 class Killed(BaseException):
     """The process is dead."""
 
@@ -150,7 +153,7 @@ class Machine:
             late = gate.traffic.calls()[-1]["fault"].startswith("timeout")
             failure = Failure.NO_ANSWER if late else Failure.BROKEN
             raise door._network_trouble(failure) from None
-        self.place("call", "after", f"{call.method} {call.path}")
+        self.place("call", "after", _what(call))
         at = datetime.fromtimestamp(self.clock.hubspot, UTC).replace(microsecond=0)
         told = CaseInsensitiveDict(
             {**answer.headers, "Date": format_datetime(at, usegmt=True)}
@@ -216,16 +219,17 @@ class Machine:
 
     def _once(self, once: Any) -> Any:
         def around(door: Any, call: Any, attempt: int) -> Any:
-            self.place("call", "before", f"{call.method} {call.path}")
+            self.place("call", "before", _what(call))
             return once(door, call, attempt)
 
         return around
 
     def _run(self, run: Any) -> Any:
         def around(db: Any, statement: Any, *args: Any, **kwargs: Any) -> Any:
-            self.place("statement", "before")
+            what = WRITE if kwargs.get("changes") else ""
+            self.place("statement", "before", what)
             found = run(db, statement, *args, **kwargs)
-            self.place("statement", "after")
+            self.place("statement", "after", what)
             return found
 
         return around
@@ -270,6 +274,10 @@ class Machine:
             return found
 
         return executed
+
+
+def _what(call: Any) -> str:
+    return "" if call.safety is http.Safety.READ else WRITE
 
 
 class OneByOne:

@@ -61,7 +61,7 @@ class People(Reader):
         self.rng = rng = random.Random(seed)
         self.log: list[str] = []
         super().__init__(bench, Oracle(rules_of(rng)))
-        self.lag = rng.choice((0, 0, 0, rng.randint(1, 5)))
+        self.lag = rng.choice((0, 0, 0, rng.randint(1, 5), 20))
         self.switches = {
             s.name: rng.choice(s.values)
             for s in TABLE

@@ -45,6 +45,7 @@ class Campaign(People):
     """One seed: people's edits and what the runs between them suffer. `tally` counts."""
 
     tally: Counter[str]
+    calm = True  # the last run suffered nothing
 
     def play(self) -> None:
         """Raises: Violation, with the seed and everything that was done."""
@@ -113,7 +114,10 @@ class Campaign(People):
         self.tally.update({name: n for name, n in struck.items() if n})
         whole = begin is None and not harm.only
         clean = whole and not harm and not self.oracle.open
+        calm, self.calm = self.calm and not harm, not harm
         if report:
+            if calm and begin is None:
+                self._within_limits(report)
             codes = [e["code"] for c in report["syncs"] for e in c["errors"]]
             self.note(f"    {report['status']} {codes}")
             self.tally[f"runs {report['status']}"] += 1
@@ -121,6 +125,15 @@ class Campaign(People):
         self.oracle.ran(self.look(), self.named(), clean=clean)
         self.oracle.excluded = self._excluded()
         return report
+
+    def _within_limits(self, report: dict[str, Any]) -> None:
+        """Nobody approved more than the limits let a run do."""
+        done = {"create": "created", "update": "updated", "archive": "archived"}
+        for name, most in self.oracle.rules.limits:
+            for child in report["syncs"] if name in done else ():
+                count = sum(child[done[name]].values())
+                if most is not None and count > most:
+                    raise Violation(f"{child['sync']}: {name} {count} over {most}")
 
     def suffer(self, harm: Harm, begin: Begin | None) -> dict[str, Any]:
         """Do a run under a harm. Returns: its report, {} where it did not live to it."""
@@ -220,6 +233,7 @@ class Campaign(People):
             raise Violation(f"run {QUIET_AFTER} still writes: {report}")
         self.oracle.ended(self.named(), {*self.twins, *self.twins.values()})
         self._named_rightly()
+        self._sent_once()
         self._extras(self.look())
 
     def _named_rightly(self) -> None:
@@ -233,6 +247,17 @@ class Campaign(People):
                 self.twins.values()
             ):
                 raise Violation(f"{record}: {row.error_code} {row.error_text}")
+
+    def _sent_once(self) -> None:
+        """No create was taken twice by HubSpot."""
+        traces = Counter(
+            row["objectWriteTraceId"]
+            for call in self.bench.sandbox.control.writes("/batch/create")
+            if "associations" not in call["path"] and call["status"] < 300
+            for row in call["body"]["inputs"]
+        )
+        if twice := [trace for trace, count in traces.items() if count > 1]:
+            raise Violation(f"creates {twice} were sent twice")
 
     def _extras(self, seen: Seen) -> None:
         gone = self.oracle.gone

@@ -34,7 +34,7 @@ class Real(Campaign):
     def suffer(self, harm: Harm, begin: Begin | None) -> dict[str, Any]:
         """Of a harm, HubSpot's faults, the kill and the edits come to pass."""
         control, trouble = self.bench.sandbox.control, list[Exception]()
-        left, calls, busy = list(harm.edits_at), [0], [False]
+        left, calls, busy = sorted(map(abs, harm.edits_at)), [0], [False]
 
         def meanwhile(*_: Any) -> None:
             calls[0] += 1
@@ -50,7 +50,7 @@ class Real(Campaign):
                 busy[0] = False
 
         def die() -> None:
-            Places(harm.kill_at).watch()
+            Places(abs(harm.kill_at)).watch()
             self.do(harm, begin)
 
         control.set_hook(meanwhile if left else None)
