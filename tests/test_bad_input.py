@@ -232,3 +232,20 @@ def test_a_create_that_failed_before_or_after_its_effect_makes_one_record(
     assert report["status"] == "succeeded", report
     assert len(world.companies_in_hubspot()) == 120
     assert len(world.company_rows()) == 120
+
+
+def test_an_answer_to_another_question_makes_nothing_blank(world):
+    world.sql(
+        "INSERT INTO companies (name, domain, phone) VALUES ('A', 'a.example', '1')"
+    )
+    for _ in range(3):
+        world.run()
+    # The count of a window comes again where what changed was asked: ids and times.
+    world.sandbox.control.set_faults("repeat,path=/0-2/search,nth=1")
+    world.run(world.companies)
+    assert world.sandbox.control.faults()[0]["fired"] == 1
+    world.sandbox.control.set_faults()
+    report = world.run()
+    assert report["status"] == "succeeded"
+    assert world.company_rows() == {"a.example": ("A", "1", None)}
+    assert world.companies_in_hubspot()["a.example"]["phone"] == "1"

@@ -251,16 +251,18 @@ class Session:
         """A record's wanted values in canonical form, with what could not be read.
 
         A field that the answer does not hold at all is not blank: whether it still exists
-        is looked up once a run, and one that does not is left alone and named.
+        is looked up once a run, and one that does not is left alone and named. Of one that
+        does, the answer tells nothing, as one to another question would: it is left out.
         """
         values: dict[str, object] = {}
         problems: dict[str, list[str]] = {}
         for name in self.names(side):
-            if name not in record.values and self._gone(side, name):
-                problems[name] = [
-                    Code.FIELD_MISSING,
-                    f"{name} does not exist any more.",
-                ]
+            if name not in record.values:
+                if self._gone(side, name):
+                    problems[name] = [
+                        Code.FIELD_MISSING,
+                        f"{name} does not exist any more.",
+                    ]
                 continue
             try:
                 values[name] = canonical(

@@ -96,6 +96,12 @@ def keys_of(
 def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
     """Take a record as read into its link (in memory); True if what we look at moved."""
     values = session.canonical_values(side, record)
+    # What an answer says nothing of is as it was.
+    problems = values.get(PROBLEMS)
+    failed = set(problems) if isinstance(problems, dict) else set()
+    untold = session.names(side) - values.keys() - failed
+    known = link.values_on(side)
+    values |= {name: known[name] for name in untold if name in known}
     references = link.app_references
     if side is Side.APP and session.references:
         references = references_json(record.references.items())
