@@ -196,6 +196,11 @@ class Oracle:
             ends = {s for c in cells for s in self.rules.settle(c, link=link)}
             return ends | cells if {slot, record} & named else ends
         ends = self._disturbed(cells, slot)
+        if link:  # what we archived takes its links along
+            away = {
+                v for _, v in self._ends_of(slot) if H not in self.lives[COMPANIES, v]
+            }
+            ends |= {replace(c, h=None) for c in ends if c.h in away}
         for edit in (e for e in self.open if e.slot == slot):
             lost = {c for c in ends if c not in cells}  # written over what was edited
             ends = {c.edited(edit.side, edit.value) for c in ends} | lost
