@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from django.db import transaction
-
 from associations.engine.links import MappingRule
 from associations.engine.types import PRIMARIES, plain_type
 from associations.models import AssociationMapping
@@ -21,6 +19,7 @@ from connections.records import (
 )
 from syncs.models import ObjectSync
 from syncs.models.choices import Direction
+from syncs.run.idset import pages
 from syncs.run.session import Session
 
 
@@ -115,11 +114,17 @@ def _turn(row: AssociationMapping, direction: str) -> None:
     """
     if row.links_direction == direction:
         return
-    with transaction.atomic():
-        if row.links_direction:
-            row.links.all().delete()
-        row.links_direction = direction
-        row.save(update_fields=["links_direction"])
+    if row.links_direction:
+        forget_links(row)
+    row.links_direction = direction
+    row.save(update_fields=["links_direction"])
+
+
+def forget_links(row: AssociationMapping) -> None:
+    """Drop what is known of a mapping's links, some at a time; a kill leaves the rest to
+    the next run."""
+    for some in pages(row.links.all(), "pk"):
+        row.links.filter(pk__in=[pk for (pk,) in some]).delete()
 
 
 def _say(session: Session, code: Code, text: str) -> None:
@@ -143,7 +148,7 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
             )
             if not session.run.dry_run:
                 # Should it come back, it comes back empty, and nobody took links off.
-                row.links.all().delete()
+                forget_links(row)
             continue
         type_ = AssociationType(row.category, row.type_id or 0)
         kind = _kind(type_, plain)

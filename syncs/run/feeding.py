@@ -57,9 +57,11 @@ def fed(session: Session, side: Side, place: str) -> Iterator[Fed]:
 
 def _ended_well(session: Session) -> bool:
     """Whether the answers to all that this sync wrote before were kept."""
+    # By when they began: a run may wait long in the queue. One that was busy never did.
     last = (
-        SyncRun.objects.filter(sync=session.sync, pk__lt=session.run.pk)
-        .order_by("-pk")
+        SyncRun.objects.filter(sync=session.sync, attempts__gt=0)
+        .exclude(pk=session.run.pk)
+        .order_by("-started_at", "-pk")
         .values_list("status", flat=True)
         .first()
     )
