@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -12,7 +13,10 @@ from connections.sandbox.server import SandboxServer
 from syncs import services
 from syncs.models import Change, ObjectSync, SyncRun
 from syncs.models.choices import ChangeOutcome, Trigger
+from syncs.run import child
 from syncs.run.child import close_abandoned
+from syncs.run.holding import hold
+from syncs.run.session import Held, Session
 from tests.shell import manage
 from tests.world import World
 
@@ -255,3 +259,29 @@ def test_a_change_that_does_not_wait_there_is_refused_and_nothing_is_done(world)
     assert refused.status == 2
     assert "Change 999999 does not wait there" in refused.err
     assert Change.objects.filter(outcome=ChangeOutcome.HELD).count() == 2
+
+
+def test_a_plan_that_is_held_as_its_slice_ends_waits_like_any_other(world, monkeypatch):
+    limit(world, update=1)
+    rename(world, 0, 1)
+
+    def late(session: Session, held: Held) -> None:
+        hold(session, held)
+        session.deadline = time.monotonic() - 1
+
+    monkeypatch.setattr(child, "hold", late)
+    run = services.start(syncs=[world.contacts], trigger=Trigger.SCHEDULE)
+    services.execute(run, deadline=time.monotonic() + 60)
+    assert run.status == "held"
+    assert manage("approve", str(run.pk)).status == 0
+    assert names(world)[:3] == ["B", "B", "A"]
+
+
+def test_a_newer_plan_takes_the_place_of_one_whose_run_died_while_it_was_held(world):
+    limit(world, update=1)
+    rename(world, 0, 1)
+    old = held_run(world)
+    SyncRun.objects.filter(parent=old).update(status="failed")  # killed before its end
+    new = held_run(world)
+    waiting = manage("approve", "--list", "--json").json["changes"]
+    assert [change["run"] for change in waiting] == [new, new]

@@ -371,6 +371,7 @@ def _count(session: Session) -> dict[str, object]:
 
 def _finish(session: Session, held: Held | None) -> None:
     run = session.run
+    session.deadline = None  # little is left: a held plan would not be found again
     session.advance("finishing")
     totals = _count(session)
     links = totals.get("associations")

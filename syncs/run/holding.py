@@ -129,7 +129,8 @@ def supersede(session: Session) -> None:
     """Let this run's plan take the place of those that wait: it is made from newer data.
 
     The rows of the old plan go, since this one holds whatever of them is still due;
-    a schedule of ten minutes would otherwise pile up the same plan all day.
+    a schedule of ten minutes would otherwise pile up the same plan all day. So do those
+    of a run that was killed between holding its plan and its end: none can be approved.
     """
     run = session.run
     for old in held_runs().filter(sync=session.sync).exclude(pk=run.pk):
@@ -138,6 +139,9 @@ def supersede(session: Session) -> None:
             old.held = {}
             old.save(update_fields=["held"])
             old.entries.create(text=f"Run {run.parent_id or run.pk} took its place.")
+    Change.objects.filter(
+        sync=session.sync, outcome=ChangeOutcome.HELD, awaiting=Awaiting.LIMITS
+    ).exclude(run=run).delete()
 
 
 def waiting_of(run: SyncRun) -> QuerySet[Change]:
