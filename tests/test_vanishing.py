@@ -150,3 +150,18 @@ def test_a_preview_that_is_held_leaves_nothing_to_approve(graves):
     graves.run("--full", "--dry-run", status=1)
     assert held() == []
     assert SyncRun.objects.filter(dry_run=True, status="held").count() == 2
+
+
+@pytest.mark.parametrize("vanish", [DELETE, ARCHIVE])
+def test_a_run_with_a_limit_of_records_concludes_nothing_and_the_next_does(
+    graves, vanish
+):
+    graves.pairs(3, deletes="propagate")
+    graves.run()
+    graves.world.sql(vanish, 1)
+    report = graves.run("--limit", "2")
+    assert (report["matched"], report["archived"]) == (3, NOTHING)
+    assert len(graves.hubspot()) == 3
+    report = graves.run()
+    assert report["archived"] == {"hubspot": 1, "app": 0}
+    assert len(graves.hubspot()) == 2

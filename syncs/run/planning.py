@@ -108,6 +108,9 @@ class RecordPlanner:
         if link.state == RecordState.UNCERTAIN:
             return
         gone = [link.gone_on(side) is not None for side in Side]
+        if link.lost and not any(gone):  # a run without --limit concludes that
+            self.chunk.due.discard(link.pk)
+            return
         if any(gone):
             if not all(gone) and leave_out(self.chunk, link):
                 self.gone.outside(link)

@@ -52,7 +52,8 @@ def pull(session: Session) -> None:
     for error in sorted(failed, key=lambda e: isinstance(e, SliceOver)):
         raise error
     try:
-        conclude(session, partial(reread, conclude=False))
+        if session.run.limit is None:
+            conclude(session, partial(reread, conclude=False))
     except Held:
         _note_done(session, whole)  # what was read need not be read again
         raise
