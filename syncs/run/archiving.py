@@ -16,7 +16,15 @@ from connections.records import Outcome, Patch, Side
 from syncs.engine.values import same
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
-from syncs.run.gone import ARCHIVE, DELETE, LOST, RESTORED, Way, ways
+from syncs.run.gone import (
+    ARCHIVE,
+    DELETE,
+    LOST,
+    RESTORED,
+    Way,
+    deletions_travel,
+    ways,
+)
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.scope import still_in_scope
@@ -140,6 +148,8 @@ class Archiver:
                 Code.UNAVAILABLE,
                 "Whether the other record is gone could not be confirmed now.",
             )
+        if not undo and not deletions_travel(self.session.sync, side):
+            return _drifted("By the set-up as it is now no deletion travels there.")
         columns = {name: getattr(change, name) for name in ("after", "undo_text")}
         if way is None or any(way.columns[k] != v for k, v in columns.items()):
             return _drifted("The set-up archives these records in another way now.")

@@ -76,6 +76,11 @@ def way_of(sync: ObjectSync, side: Side, able: Capabilities) -> Way | None:
     return None
 
 
+def deletions_travel(sync: ObjectSync, side: Side) -> bool:
+    """Whether a side's records may be archived because their counterparts are gone."""
+    return sync.deletes != Deletes.IGNORE and sync.allows(side)
+
+
 def ways(session: Session) -> dict[Side, Way | None]:
     found: dict[Side, Way | None] = {}
     for side in Side:

@@ -553,15 +553,12 @@ class RecordWriter:
         drifted: list[Change] = []
         for change in batch:
             link = links.get(change.link_id or 0)
-            right = link is not None and self._matches(side, change, link)
-            (kept if right else drifted).append(change)
-        for change in drifted:
-            close(
-                change,
-                ChangeOutcome.DRIFTED,
-                Code.CHANGED_SINCE_PLAN,
-                "The record changed after this was planned.",
-            )
+            why = self._why_not(side, change, link)
+            if not why:
+                kept.append(change)
+                continue
+            close(change, ChangeOutcome.DRIFTED, Code.CHANGED_SINCE_PLAN, why)
+            drifted.append(change)
         save_changes(drifted)
         if drifted:
             RecordLink.objects.filter(
@@ -587,6 +584,28 @@ class RecordWriter:
         for start in range(0, len(stale), size):
             reread(self.session, side, stale[start : start + size])
         links.update(RecordLink.objects.in_bulk([link.pk for link in stale]))
+
+    def _why_not(self, side: Side, change: Change, link: RecordLink | None) -> str:
+        """Why a change is not right any more; "" if it is."""
+        if link is None or not self._matches(side, change, link):
+            return "The record changed after this was planned."
+        if change.kind == ChangeKind.CREATE:
+            if link.keep_apart:
+                return "The record was unpaired by hand: nothing is created for it."
+            if link.error_code == Code.MATCH_AMBIGUOUS:
+                return f"It is not surely missing any more. {link.error_text}"
+        elif (
+            change.mapping_key and not change.undoes and not self._writes(side, change)
+        ):
+            return "The set-up changed: this value does not travel there any more."
+        return ""
+
+    def _writes(self, side: Side, change: Change) -> bool:
+        """Whether the field that a person decided about is mapped as it was then."""
+        return any(
+            mapped.key == change.mapping_key and mapped.writes(side)
+            for mapped in self.session.fields
+        )
 
     def _matches(self, side: Side, change: Change, link: RecordLink) -> bool:
         """Whether both sides still hold what the change was planned from."""

@@ -1,0 +1,97 @@
+"""What was approved after things had moved on: the set-up, the records, or a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connections.sandbox.server import SandboxServer
+from syncs import services
+from syncs.models import Change, FieldMapping, ObjectSync, RecordLink
+from tests.graves import Graves
+from tests.shell import manage
+from tests.world import World
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+ANN = "ann@x.example"
+
+
+@pytest.fixture
+def world(pg_dsn: str) -> Iterator[World]:
+    with SandboxServer(switches={"search_lag_s": 0}) as sandbox:
+        yield World(sandbox, pg_dsn)
+
+
+@pytest.fixture
+def graves(world: World, tmp_path: Path) -> Graves:
+    return Graves(world, tmp_path / "setup.yaml")
+
+
+def approved(*what: str, status: int = 0) -> dict[str, int]:
+    """Approve, and what came of the changes."""
+    ended = manage("approve", *what, "--json")
+    assert ended.status == status, ended
+    outcomes: dict[str, int] = ended.json["outcomes"]
+    return outcomes
+
+
+def held_create(world: World) -> int:
+    """A run that waits to create Ann in the app."""
+    world.set_up(limits={"create": 0})
+    world.create("contacts", [{"email": ANN, "firstname": "Ann"}])
+    found = world.run(world.contacts)
+    assert (found["status"], found["syncs"][0]["held"]) == ("held", 1)
+    run: int = found["run"]
+    return run
+
+
+@pytest.mark.parametrize(
+    "changed", [{"deletes": "ignore"}, {"deletes": "ask", "direction": "to_app"}]
+)
+def test_a_deletion_does_not_travel_where_the_set_up_lets_none_any_more(
+    graves: Graves, changed: dict[str, Any]
+) -> None:
+    graves.pairs(2, deletes="ask")
+    graves.world.sql("DELETE FROM companies WHERE id = 2")
+    assert graves.run("--full")["awaiting"]["deletes"] == 1
+    graves.set_up(**changed)
+    assert approved("deletes") == {"drifted": 1}
+    assert len(graves.hubspot()) == 2
+    assert graves.run()["awaiting"]["deletes"] == 0
+
+
+def test_a_chosen_value_does_not_travel_against_a_direction_that_changed(world):
+    world.create("contacts", [{"email": ANN, "firstname": "Ann"}])
+    world.sql("INSERT INTO people (email, first_name) VALUES (%s, 'Anna')", ANN)
+    world.set_up(conflict="review")
+    assert world.run()["syncs"][1]["awaiting"]["conflicts"] == 1
+    FieldMapping.objects.filter(sync=world.contacts, hubspot="firstname").update(
+        direction="to_app"
+    )
+    ObjectSync.objects.filter(pk=world.contacts.pk).update(revision=2)
+    (choice,) = Change.objects.filter(outcome="held", side="hubspot")
+    assert approved("conflicts", "--only", str(choice.pk)) == {"drifted": 1}
+    assert world.contacts_in_hubspot()[ANN]["firstname"] == "Ann"
+
+
+def test_nothing_is_created_for_a_record_that_was_kept_apart_since(world):
+    run = held_create(world)
+    link = RecordLink.objects.get(sync=world.contacts)
+    services.keep_apart(sync=world.contacts, link_ids=[link.pk])
+    assert approved(str(run)) == {"drifted": 1}
+    assert world.people_rows() == {}
+
+
+def test_nothing_is_created_for_a_record_that_is_ambiguous_by_now(world):
+    run = held_create(world)
+    world.sql(
+        "INSERT INTO people (email, first_name) VALUES (%s, '1'), (%s, '2')", ANN, ANN
+    )
+    assert approved(str(run)) == {"drifted": 1}
+    assert world.sql("SELECT first_name FROM people ORDER BY 1") == [("1",), ("2",)]
+    assert (
+        world.run(world.contacts)["syncs"][0]["errors"][0]["code"] == "MATCH_AMBIGUOUS"
+    )
