@@ -10,7 +10,7 @@ import pytest
 
 from connections.sandbox.server import SandboxServer
 from syncs import services
-from syncs.models import Change, FieldMapping, ObjectSync, RecordLink
+from syncs.models import Change, FieldMapping, ObjectSync, RecordLink, SyncRun
 from tests.graves import Graves
 from tests.shell import manage
 from tests.world import World
@@ -95,3 +95,47 @@ def test_nothing_is_created_for_a_record_that_is_ambiguous_by_now(world):
     assert (
         world.run(world.contacts)["syncs"][0]["errors"][0]["code"] == "MATCH_AMBIGUOUS"
     )
+
+
+def test_what_was_approved_when_many_records_vanish_is_created_once(graves):
+    graves.pairs(24)
+    graves.set_up(limits={"create": 1})
+    names = [f"new{n}.example" for n in range(2)]
+    graves.world.create("companies", [{"name": n, "domain": n} for n in names])
+    graves.run(status=1)
+    graves.world.sql("DELETE FROM companies WHERE id <= 20")
+
+    def last() -> str:
+        return str(SyncRun.objects.filter(parent=None).latest("pk").pk)
+
+    assert approved(last(), status=1) == {"skipped": 2}  # so many are gone
+    assert approved(last(), status=1) == {"held": 2}  # gone they are; the plan is new
+    assert approved(last()) == {"applied": 2}
+    rows = graves.world.sql("SELECT domain FROM companies WHERE domain LIKE 'new%'")
+    assert sorted(rows) == [(name,) for name in names]
+
+
+def test_to_drop_a_change_leaves_what_waits_in_the_other_parts_of_the_run(world):
+    world.set_up()
+    run = SyncRun.objects.create(trigger="command", status="held")
+    companies, contacts = (
+        SyncRun.objects.create(
+            parent=run, sync=sync, trigger="command", status="held", held=why
+        )
+        for sync, why in (
+            (world.companies, {"update": {"count": 2, "most": 1}}),
+            (world.contacts, {"vanished": {"app": 7, "of": 20}}),
+        )
+    )
+    change = Change.objects.create(
+        run=companies,
+        sync=world.companies,
+        side="app",
+        kind="update",
+        outcome="held",
+        awaiting="limits",
+    )
+    assert (
+        manage("approve", str(run.pk), "--only", str(change.pk), "--drop").status == 0
+    )
+    assert services.held_children(run.pk) == [contacts]

@@ -9,7 +9,9 @@ from connections.catalogue import Code
 from syncs.engine.limits import Breach, Work, breaches
 from syncs.models import Change, RecordLink, SyncRun
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, Status
-from syncs.run.session import Held, Session
+from syncs.run.session import Held, Session, now
+
+VANISHED = "vanished"  # in SyncRun.held: records that seem to be gone all at once
 
 # What was planned and came to nothing is no work.
 COUNTED = (
@@ -102,7 +104,9 @@ def _work(run: SyncRun) -> Work:
 def hold(session: Session, held: Held) -> None:
     """Keep what was planned and not written, whole, until a person decides.
 
-    The records stay due, so that a newer run plans them anew.
+    The records stay due, so that a newer run plans them anew. So does what was approved
+    in a run that finds many records vanished: once these are settled it is another plan,
+    and both together would create each record twice.
     """
     run = session.run
     with transaction.atomic():
@@ -111,11 +115,18 @@ def hold(session: Session, held: Held) -> None:
         RecordLink.objects.filter(
             sync=session.sync, pk__in=mine.values("link_id")
         ).update(dirty=True)
-        mine.update(
-            outcome=ChangeOutcome.HELD,
-            awaiting=Awaiting.LIMITS,
-            error_code=Code.HELD_BY_LIMITS,
-        )
+        if VANISHED in held.why:
+            mine.update(
+                outcome=ChangeOutcome.SKIPPED,
+                error_text="Many records vanished at once: it is planned anew after that.",
+                done_at=now(),
+            )
+        else:
+            mine.update(
+                outcome=ChangeOutcome.HELD,
+                awaiting=Awaiting.LIMITS,
+                error_code=Code.HELD_BY_LIMITS,
+            )
         run.held = held.why
         run.save(update_fields=["held"])
 

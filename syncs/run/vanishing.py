@@ -15,14 +15,13 @@ from django.db.models import Q, QuerySet
 from connections.records import Side
 from syncs.engine.limits import Breach, too_many_gone
 from syncs.models import RecordLink
-from syncs.run.holding import supersede
+from syncs.run.holding import VANISHED, supersede
 from syncs.run.session import Held, Session
 from syncs.run.store import update_rows
 from syncs.run.tombstones import bury
 
 AT_ONCE = 500  # links
 ENOUGH = 10_000  # of them, with more than the limits allow, no more are counted
-VANISHED = "vanished"  # in SyncRun.held
 
 Reread = Callable[[Session, Side, list[RecordLink]], object]
 

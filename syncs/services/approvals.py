@@ -18,12 +18,10 @@ from connections.records import Side
 from syncs.models import Change, ObjectSync, RecordLink, SyncRun
 from syncs.models.choices import Awaiting, ChangeOutcome, Trigger
 from syncs.run import review
-from syncs.run.holding import held_runs, waiting_of
+from syncs.run.holding import VANISHED, held_runs, waiting_of
 from syncs.run.session import now
 from syncs.services import conflicts
 from syncs.services.runs import RunError, in_order
-
-VANISHED = "vanished"  # in SyncRun.held: records that seem to be gone all at once
 
 
 def waiting(what: Awaiting | None = None) -> QuerySet[Change]:
@@ -119,8 +117,8 @@ def approve_run(
                 child.approved, child.full, child.accepts_vanished = False, True, True
             else:
                 child.plan = old
+                _hand_over(rows.filter(run=old), child)
             child.save()
-            _hand_over(rows.filter(run=old), child)
             _decided(old, f"Approved: run {run.pk} writes it.")
     return run
 
@@ -132,10 +130,12 @@ def drop_run(run_id: int, *, only: Sequence[int] = ()) -> int:
     """
     held = held_children(run_id)
     rows = _only(_of(held), only)
+    mine = set(rows.order_by().values_list("run", flat=True).distinct())
     with transaction.atomic():
         dropped = _drop(rows)
         for child in held:
-            _decided(child, f"{dropped} changes dropped by a person.")
+            if child.pk in mine or not only:  # else it waits for something else
+                _decided(child, f"{dropped} changes dropped by a person.")
     return dropped
 
 
