@@ -26,7 +26,7 @@ from associations.run.writing import COUNTED, KINDS, LinkWriter
 from connections.catalogue import Code
 from connections.records import Side
 from syncs.models import Change, RecordLink
-from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
 from syncs.run.holding import check_limits
 from syncs.run.idset import IdSet, pages
 from syncs.run.planning import show
@@ -165,6 +165,8 @@ class AssociationStage:
             self.read(chunk)
             note_answers(session, some, self._edges)
             self.plan(chunk)
+            if session.run.as_planned:
+                _leave_undecided(chunk)
             with transaction.atomic():
                 Change.objects.bulk_create(chunk.changes, batch_size=300)
                 save_links([x for x in chunk.links if x.pk in chunk.touched])
@@ -350,6 +352,24 @@ class AssociationStage:
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }
+
+
+def _leave_undecided(chunk: Chunk) -> None:
+    """Settle nothing that a person has not approved with the rest of the plan: what still
+    waits, was dropped, or moved since."""
+    run = chunk.session.run
+    rows = Change.objects.filter(
+        Q(outcome=ChangeOutcome.HELD, awaiting=Awaiting.LIMITS)
+        | Q(run=run.plan_id, outcome=ChangeOutcome.DROPPED)
+        | Q(run=run, outcome=ChangeOutcome.DRIFTED),
+        sync=chunk.session.sync,
+        link__in=[link.pk for link in chunk.links],
+        kind__in=KINDS,
+    )
+    undecided = set(rows.values_list("link_id", "mapping_key"))
+    chunk.changes = [
+        c for c in chunk.changes if (c.link_id, c.mapping_key) not in undecided
+    ]
 
 
 def _frozen(session: Session, rows: QuerySet[AssociationLink]) -> dict[str, int]:

@@ -139,3 +139,32 @@ def test_to_drop_a_change_leaves_what_waits_in_the_other_parts_of_the_run(world)
         manage("approve", str(run.pk), "--only", str(change.pk), "--drop").status == 0
     )
     assert services.held_children(run.pk) == [contacts]
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_only_the_links_that_were_approved_are_written(
+    world: World, dropped: bool
+) -> None:
+    world.set_up(limits={"unlink": 0})
+    world.associate(279)
+    world.create("contacts", [{"email": ANN}])
+    world.sql(
+        "INSERT INTO companies (name, domain) VALUES ('A', 'a.io'), ('B', 'b.io')"
+    )
+    world.run()
+    world.sql("UPDATE people SET company_id = 1")
+    world.run()
+    world.sql("UPDATE people SET company_id = 2")
+    found = world.run(world.contacts)
+    assert (found["status"], found["syncs"][0]["held"]) == ("held", 2)
+    held = Change.objects.filter(outcome="held")
+    ids = {kind: str(pk) for kind, pk in held.values_list("kind", "pk")}
+    run = str(found["run"])
+    if dropped:
+        assert manage("approve", run, "--drop", "--only", ids["unlink"]).status == 0
+    assert approved(run, "--only", ids["link"]) == {"applied": 1}
+    assert set(world.links()) == {(ANN, "a.io"), (ANN, "b.io")}
+    found = world.run(world.contacts)  # what was not approved is asked again
+    assert (found["status"], found["syncs"][0]["held"]) == ("held", 1)
+    assert approved(str(found["run"])) == {"applied": 1}
+    assert set(world.links()) == {(ANN, "b.io")}
