@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from connections.sandbox.server import SandboxServer
 from syncs import services
@@ -168,3 +169,23 @@ def test_only_the_links_that_were_approved_are_written(
     assert (found["status"], found["syncs"][0]["held"]) == ("held", 1)
     assert approved(str(found["run"])) == {"applied": 1}
     assert set(world.links()) == {(ANN, "b.io")}
+
+
+@pytest.mark.parametrize(
+    ("sync", "text"),
+    [
+        ({"enabled": False}, "is off"),
+        ({"archived_at": timezone.now()}, "No deletes wait"),
+    ],
+)
+def test_nothing_is_approved_of_a_sync_that_is_off_or_not_set_up_any_more(
+    graves: Graves, sync: dict[str, Any], text: str
+) -> None:
+    graves.pairs(2, deletes="ask")
+    graves.world.sql("DELETE FROM companies WHERE id = 2")
+    graves.run("--full")
+    ObjectSync.objects.update(**sync)
+    refused = manage("approve", "deletes")
+    assert (refused.status, refused.out) == (2, "")
+    assert text in refused.err
+    assert len(graves.hubspot()) == 2

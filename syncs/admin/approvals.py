@@ -120,6 +120,8 @@ class ApprovalAdmin(PageAdmin[Approval]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Approval]:
         rows = super().get_queryset(request).filter(outcome="held")
+        if gone := services.not_set_up():
+            rows = rows.exclude(sync__in=gone)
         return rows.exclude(awaiting="").prefetch_related("sync__app")
 
     def get_search_results(

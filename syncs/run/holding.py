@@ -132,8 +132,10 @@ def hold(session: Session, held: Held) -> None:
 
 
 def held_runs() -> QuerySet[SyncRun]:
-    """Child runs that wait for a person."""
-    return SyncRun.objects.filter(status=Status.HELD).exclude(held={})
+    """Child runs that wait for a person, of what is set up."""
+    return SyncRun.objects.filter(
+        status=Status.HELD, sync__archived_at=None, sync__app__archived_at=None
+    ).exclude(held={})
 
 
 def supersede(session: Session) -> None:

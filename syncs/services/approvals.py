@@ -26,10 +26,23 @@ from syncs.services.runs import RunError, in_order
 
 def waiting(what: Awaiting | None = None) -> QuerySet[Change]:
     """Changes that wait for a person, oldest first."""
-    rows = Change.objects.filter(outcome=ChangeOutcome.HELD).exclude(awaiting="")
+    rows = _held().exclude(awaiting="")
     if what is not None:
         rows = rows.filter(awaiting=what)
     return rows.select_related("sync__app", "link", "run").order_by("pk")
+
+
+def _held() -> QuerySet[Change]:
+    """What waits, but for syncs that are not set up any more."""
+    rows = Change.objects.filter(outcome=ChangeOutcome.HELD)
+    gone = not_set_up()
+    return rows.exclude(sync__in=gone) if gone else rows
+
+
+def not_set_up() -> list[int]:
+    """Syncs whose file or app left them out: nothing of them is asked any more."""
+    gone = Q(archived_at__isnull=False) | Q(app__archived_at__isnull=False)
+    return list(ObjectSync.objects.filter(gone).values_list("pk", flat=True))
 
 
 def held_children(run_id: int) -> list[SyncRun]:
@@ -66,7 +79,7 @@ def counted(most: int) -> dict[str, int]:
 
     A conflict has a row for each side that could win.
     """
-    rows = Change.objects.filter(outcome=ChangeOutcome.HELD).order_by()
+    rows = _held().order_by()
     found = {"runs": held_runs().count()}
     for what in (Awaiting.DELETES, Awaiting.CONFLICTS):
         some = rows.filter(awaiting=what).values_list("link", "mapping_key")
@@ -221,7 +234,7 @@ def _of(held: Sequence[SyncRun]) -> QuerySet[Change]:
 
 
 def _queue(what: Awaiting, app_id: int | None, only: Sequence[int]) -> QuerySet[Change]:
-    rows = Change.objects.filter(outcome=ChangeOutcome.HELD, awaiting=what)
+    rows = _held().filter(awaiting=what)
     if app_id is not None:
         rows = rows.filter(sync__app=app_id)
     rows = _only(rows, only)
@@ -254,6 +267,13 @@ def _begin(
 ) -> SyncRun:
     """A run that writes only what is handed over to its children, and waits its turn."""
     real = [sync for sync in syncs if sync is not None]
+    off = next((sync for sync in real if not sync.enabled), None)
+    if off is not None:
+        raise RunError(
+            Code.TARGET_NOT_SYNCED,
+            f"{off} is off, so nothing is written for it.",
+            remedy="Set enabled: true first, or drop what waits there.",
+        )
     apps = {sync.app_id for sync in real}
     common = {
         "trigger": trigger,
@@ -302,6 +322,7 @@ __all__ = [
     "drop_queue",
     "drop_run",
     "held_children",
+    "not_set_up",
     "outcomes",
     "waiting",
     "waits",
