@@ -153,6 +153,12 @@ class AssociationStage:
             check_limits(session)
             self._writer_apply()
 
+    def interrupted(self, session: Session) -> None:
+        """Let the run's next plan read back what was written in this slice."""
+        for some in self.writer.touched.chunks(READ_AT_ONCE):
+            RecordLink.objects.filter(pk__in=some).update(dirty=True)
+            session.again = True
+
     def _writer_apply(self) -> None:
         self.writer.apply()
 

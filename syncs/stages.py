@@ -60,6 +60,9 @@ class RecordStage:
         RecordWriter(session).apply()
         archiver.archive()
 
+    def interrupted(self, session: Session) -> None:
+        """Nothing: what is planned and not written stands in its rows."""
+
     def undo(self, undoing: Undoing) -> None:
         undo_records(undoing)
 

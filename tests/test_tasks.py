@@ -10,10 +10,12 @@ import pytest
 from django.utils import timezone
 from django_q.models import OrmQ
 
+from connections.connectors.hubspot.connector import HubSpotConnector
 from connections.sandbox.server import SandboxServer
 from syncs import services, tasks
-from syncs.models import Change, ObjectSync, SyncRun
+from syncs.models import Change, ObjectSync, RecordLink, SyncRun
 from syncs.models.choices import Status, Trigger
+from syncs.run.session import Session
 from tests.office import open_office
 from tests.world import World
 
@@ -179,3 +181,37 @@ def test_a_run_goes_on_slice_by_slice_to_the_same_end(world, monkeypatch) -> Non
     creates = Change.objects.filter(kind="create", outcome="applied")
     assert creates.count() == 250
     assert family(run) == ["succeeded"] * 3
+
+
+def test_links_written_before_a_slice_ended_are_read_back_by_the_next(
+    world, monkeypatch
+) -> None:
+    world.sql("INSERT INTO companies (name, domain) VALUES ('A', 'a.example')")
+    world.sql(
+        "INSERT INTO people (email, company_id) SELECT 'p' || n || '@a.example', 1 "
+        "FROM generate_series(1, 150) n"
+    )
+    sent: list[int] = []
+    create = HubSpotConnector.create
+
+    def creating(connector, obj, drafts, want):
+        """The slice is over right after the first batch of people was created."""
+        found = create(connector, obj, drafts, want)
+        if obj.name == "contacts" and not sent:
+            sent.append(len(drafts))
+            monkeypatch.setattr(Session, "over_time", True)
+        return found
+
+    monkeypatch.setattr(HubSpotConnector, "create", creating)
+    run = queue(world.companies, world.contacts)
+    assert tasks.run_sync(run.pk) == "goes on in the next slice"
+    monkeypatch.setattr(Session, "over_time", False)
+    made = RecordLink.objects.filter(sync=world.contacts, hubspot_id__isnull=False)
+    first = set(made.values_list("pk", flat=True))
+    assert len(first) == sent[0] == 100
+    assert set(made.values_list("dirty", flat=True)) == {True}
+    assert tasks.run_sync(run.pk) == "succeeded"
+    people = RecordLink.objects.filter(sync=world.contacts)
+    assert len(people) == 150
+    assert not people.filter(dirty=True).exists()
+    assert len(world.links()) == 150

@@ -302,8 +302,13 @@ def _write(session: Session) -> None:
     session.advance("writing", 0, planned.count())
     # What was built up is taken down in the opposite order: links before records.
     undo = session.run.undo_of_id is not None
-    for stage in reversed(session.stages) if undo else session.stages:
-        stage.apply(session)
+    try:
+        for stage in reversed(session.stages) if undo else session.stages:
+            stage.apply(session)
+    except SliceOver:
+        for stage in session.stages:
+            stage.interrupted(session)
+        raise
 
 
 def _sweep_due(sync: ObjectSync) -> bool:

@@ -177,6 +177,9 @@ class Stage(Protocol):
     def apply(self, session: Session) -> None:
         """Write this stage's planned changes of the session's run."""
 
+    def interrupted(self, session: Session) -> None:
+        """The slice ends while writing: leave what is still to be looked at due."""
+
     def undo(self, undoing: Undoing) -> None:
         """Add what takes back this stage's changes of a run, and what is left."""
 
