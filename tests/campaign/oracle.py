@@ -373,7 +373,7 @@ class Oracle:
                 continue
             if len(self.lives[record]) < 2 or self._one_sided(slot) or self.out(record):
                 continue
-            if any(c.h != c.a and not self._left(c) for c in cells):
+            if all(c.h != c.a and not self._left(c) for c in cells):
                 raise Violation(
                     f"{slot}: both sides differ, and nothing says why: {cells}"
                 )
