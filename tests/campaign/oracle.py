@@ -149,6 +149,8 @@ class Oracle:
     turned: set[Record] = field(
         default_factory=set
     )  # in or out while a run was at work
+    made: set[tuple[str, Record]] = field(default_factory=set)  # by runs
+    undoing: bool = False  # some run was taken back
     told: dict[Slot, set[Value]] = field(default_factory=dict)  # what people wrote
     cleared: set[str] = field(default_factory=set)  # contacts somebody unlinked
     open: list[Edit] = field(default_factory=list)  # while a run was at work
@@ -164,13 +166,29 @@ class Oracle:
             cells = self.cells[edit.slot]
             self.cells[edit.slot] = {c.edited(edit.side, edit.value) for c in cells}
 
-    def ran(self, seen: Seen, named: set[Slot | Record], *, clean: bool) -> None:
-        """Follow a run. Raises: Violation where nothing explains what is seen."""
+    def ran(
+        self,
+        seen: Seen,
+        named: set[Slot | Record],
+        *,
+        clean: bool,
+        undo: bool = False,
+    ) -> None:
+        """Follow a run. Raises: Violation where nothing explains what is seen.
+
+        `undo`: it took another one back, so that any former value may stand.
+        """
+        self.undoing |= undo
+        if undo:
+            self.doomed.clear()
+            self.excluded.clear()
         clean = clean and not self.open and not self.blind
         self._existence(seen, named, clean=clean)
         for slot in self.cells:
             before = self.cells[slot]
             ends = self._ends(slot, named, clean=clean)
+            if undo:
+                ends = ends | self._taken_back(slot, ends, seen)
             fits = {c for c in ends if self._fits(c, slot, seen)}
             if not fits:
                 held = {
@@ -180,6 +198,20 @@ class Oracle:
             self.cells[slot] = fits
         self.open.clear()
         self.turned.clear()
+
+    def _taken_back(self, slot: Slot, cells: set[Cell], seen: Seen) -> set[Cell]:
+        """What may stand after an undo: what people once wrote, in sync as it stands."""
+        found: set[Cell] = set()
+        for cell in cells:
+            h, a = (
+                seen.values[s].get(slot[:2], {}).get(slot[2], cell.on(s))
+                for s in (H, A)
+            )
+            if {h, a} <= self.told[slot]:
+                last = cell.base or (None, None)
+                found |= {Cell(h, a, (h, a)), Cell(h, a, None)}
+                found |= {Cell(h, a, (h, last[1])), Cell(h, a, (last[0], a))}
+        return found
 
     def _ends(self, slot: Slot, named: set[Slot | Record], *, clean: bool) -> set[Cell]:
         cells, link = self.cells[slot], slot[2] == LINK
@@ -319,6 +351,7 @@ class Oracle:
                     if not self._may_archive(record, side):
                         raise Violation(f"{record} is lost in {side}")
                     sides.discard(side)
+                    self.gone.add(record)
                 if stands and side not in sides and not self.rules.lets(side):
                     raise Violation(
                         f"{record} was made in {side} against the direction"
@@ -331,6 +364,8 @@ class Oracle:
                 due = due and not fresh and not self.out(record)
                 if due and not stands and record not in self.gone | named:
                     raise Violation(f"{record} was not made in {side}")
+                if fresh:
+                    self.made.add((side, record))
                 if stands:
                     sides.add(side)
         for side in (H, A):
@@ -340,6 +375,8 @@ class Oracle:
     def _may_archive(self, record: Record, side: str) -> bool:
         """Whether a person's deletion on the other side may travel."""
         other = A if side == H else H
+        if self.undoing and (side, record) in self.made:
+            return True  # its create was taken back
         may = self.rules.deletes != "ignore" and self.rules.lets(side)
         return may and record not in self.merged and other in self.taken.get(record, ())
 
@@ -386,5 +423,6 @@ class Oracle:
         )
 
     def _left(self, cell: Cell) -> bool:
-        """Whether a person may have left both values of a conflict as they are."""
-        return self.rules.conflict == REVIEW and cell.base == (cell.h, cell.a)
+        """Whether a person may have left both values as they are."""
+        may = self.undoing or self.rules.conflict == REVIEW
+        return may and cell.base == (cell.h, cell.a)

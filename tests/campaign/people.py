@@ -78,6 +78,7 @@ class People(Reader):
         self.twins: dict[Record, Record] = {}  # whose key is another's, too
         self.numbers = iter(range(1, 10_000))
         self.at_work = self.in_run = False
+        self.undoes = rng.random() < 0.3
         # An archive's column is declared where deletions travel.
         self.archives = self.oracle.rules.deletes != "ignore"
 

@@ -46,6 +46,7 @@ class Campaign(People):
 
     tally: Counter[str]
     calm = True  # the last run suffered nothing
+    undoing = False  # the next one takes another back
 
     def play(self) -> None:
         """Raises: Violation, with the seed and everything that was done."""
@@ -122,7 +123,8 @@ class Campaign(People):
             self.note(f"    {report['status']} {codes}")
             self.tally[f"runs {report['status']}"] += 1
             clean = clean and report["status"] in ("succeeded", "partial")
-        self.oracle.ran(self.look(), self.named(), clean=clean)
+        undo, self.undoing = self.undoing, False
+        self.oracle.ran(self.look(), self.named(), clean=clean, undo=undo)
         self.oracle.excluded = self._excluded()
         return report
 
@@ -170,6 +172,8 @@ class Campaign(People):
 
     def decide(self) -> Begin | None:
         """Decide about something that waits for a person; the run that this begins."""
+        if self.undoes and self.rng.random() < 0.2:
+            return self._undo()
         if self.rng.random() < 0.4:
             return None
         queue = self.rng.choice((None, Awaiting.DELETES, Awaiting.CONFLICTS))
@@ -188,6 +192,18 @@ class Campaign(People):
         return partial(
             services.approve_queue, queue, only=[row.pk], trigger=Trigger.COMMAND
         )
+
+    def _undo(self) -> Begin | None:
+        """Take back what some run wrote."""
+        runs = SyncRun.objects.filter(parent=None, undo_of=None).order_by("-pk")[:3]
+        able = [run for run in runs if services.undoable(run)]
+        if not able:
+            return None
+        run = self.rng.choice(able)
+        self.note("undo a run")
+        self.tally["undone"] += 1
+        self.undoing = True
+        return partial(services.start_undo, run_id=run.pk, trigger=Trigger.COMMAND)
 
     def _about_a_plan(self) -> Begin | None:
         held = services.all_held()
