@@ -24,6 +24,7 @@ SPOKEN = (
     *("drop", "timeout=0", "cut", "garbage"),
     *("status=503", "status=500", "status=502", "status=429", "status=423"),
 )
+UNDONE = ("status=429", "status=423")  # say that nothing was done
 # With 200, and not what stands there.
 LISTED = ("truncate", "truncate=1", "truncate=2", "omit", "omit=1", "repeat", "shuffle")
 LOSING = ("truncate", "truncate=1", "omit")  # may lose outcomes of writes, too
@@ -111,7 +112,7 @@ def _fault(rng: random.Random) -> str:
     path = rng.choice((*LISTS, "/batch/") if kind in LOSING else LISTS)
     path = path if kind in LISTED else rng.choice(PATHS)
     nth = rng.choice((1, 1, 1, 2, 3)) if path != "/crm/" else rng.randint(1, 14)
-    when = "before" if "429" in kind else rng.choice(("before", "after"))
+    when = "before" if kind in UNDONE else rng.choice(("before", "after"))
     times = rng.choice((1, 1, 2, 30))
     return f"{kind},path={path},nth={nth},times={times},when={when}"
 
