@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from connections.models import ConnectedApp
 from connections.sandbox.server import SandboxServer
 from syncs import services
 from syncs.models import Change, FieldMapping, ObjectSync, RecordLink, SyncRun
@@ -189,3 +190,15 @@ def test_nothing_is_approved_of_a_sync_that_is_off_or_not_set_up_any_more(
     assert (refused.status, refused.out) == (2, "")
     assert text in refused.err
     assert len(graves.hubspot()) == 2
+
+
+def test_nothing_is_undone_or_applied_of_an_app_that_is_not_set_up_any_more(graves):
+    graves.pairs(1)
+    done = SyncRun.objects.get(parent=None)
+    graves.world.sql("UPDATE companies SET phone = '2'")
+    graves.run("--dry-run")
+    preview = SyncRun.objects.get(parent=None, dry_run=True)
+    ConnectedApp.objects.update(archived_at=timezone.now())
+    for command in (("undo", str(done.pk)), ("sync", "--apply-plan", str(preview.pk))):
+        refused = manage(*command)
+        assert (refused.status, refused.out) == (2, ""), refused

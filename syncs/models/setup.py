@@ -120,6 +120,11 @@ class ObjectSync(models.Model):
     def __str__(self) -> str:
         return f"{self.app.name} \u203a {self.name}"
 
+    @property
+    def set_up(self) -> bool:
+        """Whether neither a file nor its app left it out since."""
+        return self.archived_at is None and self.app.archived_at is None
+
     def allows(self, side: Side) -> bool:
         """Whether this sync may write to a side at all."""
         return self.direction in (Direction.TWO_WAY, f"to_{side}")

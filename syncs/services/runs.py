@@ -136,13 +136,13 @@ def plan_run(run_id: int) -> tuple[SyncRun, list[SyncRun]]:
     Args: run_id, a run's id (all its children that were not applied yet) or a child's.
     Raises: RunError when it is none, is not done, was applied, or the set-up changed.
     """
-    found = SyncRun.objects.filter(pk=run_id).select_related("parent", "sync").first()
+    found = SyncRun.objects.filter(pk=run_id).select_related("parent", "sync__app").first()
     if found is None:
         raise RunError(Code.CHANGED_SINCE_PLAN, f"There is no run {run_id}.")
     run = found.parent or found
     children = [found]
     if found.parent is None:
-        children = list(run.children.select_related("sync").order_by("pk"))
+        children = list(run.children.select_related("sync__app").order_by("pk"))
     done = (Status.SUCCEEDED, Status.PARTIAL)
     if not run.dry_run or any(child.status not in done for child in children):
         raise RunError(
@@ -154,7 +154,8 @@ def plan_run(run_id: int) -> tuple[SyncRun, list[SyncRun]]:
     if not children:
         raise RunError(Code.CHANGED_SINCE_PLAN, f"Run {run_id} was applied already.")
     for child in children:
-        if child.sync is None or child.sync.revision != child.revision:
+        sync = child.sync
+        if sync is None or sync.revision != child.revision or not sync.set_up:
             raise RunError(
                 Code.CHANGED_SINCE_PLAN,
                 f"The set-up changed since run {child.pk} was planned.",

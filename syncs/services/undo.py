@@ -76,7 +76,7 @@ def _original(run_id: int) -> tuple[SyncRun, list[SyncRun]]:
         if changes.filter(outcome=ChangeOutcome.REVERTED).exists():
             raise _no(f"Run {run_id} was undone already.")
         raise _no(f"Run {run_id} wrote nothing, so there is nothing to undo.")
-    gone = [str(c.sync) for c in children if c.sync and c.sync.archived_at]
+    gone = [str(c.sync) for c in children if c.sync and not c.sync.set_up]
     if gone:
         raise _no(f"{', '.join(gone)} is not set up any more.")
     return run, children
