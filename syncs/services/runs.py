@@ -136,7 +136,9 @@ def plan_run(run_id: int) -> tuple[SyncRun, list[SyncRun]]:
     Args: run_id, a run's id (all its children that were not applied yet) or a child's.
     Raises: RunError when it is none, is not done, was applied, or the set-up changed.
     """
-    found = SyncRun.objects.filter(pk=run_id).select_related("parent", "sync__app").first()
+    found = (
+        SyncRun.objects.filter(pk=run_id).select_related("parent", "sync__app").first()
+    )
     if found is None:
         raise RunError(Code.CHANGED_SINCE_PLAN, f"There is no run {run_id}.")
     run = found.parent or found
