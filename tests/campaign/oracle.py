@@ -260,7 +260,10 @@ class Oracle:
             if value is None or not self.rules.lets(other):
                 continue
             record = (COMPANIES, value)
-            if cell.on(other) is None and record in self.gone:
+            theirs = cell.on(other)
+            if other not in self.lives[record] and theirs and self.rules.lets(side):
+                yield cell.holding(theirs)  # what cannot be there does not count
+            if theirs is None and record in self.gone:
                 yield cell.holding(value)  # its end is back, so it counts as new
             if len(self.lives[record]) < 2 and cell.base and cell.base[0] != value:
                 # It left its former end, and where it is now cannot be seen there.

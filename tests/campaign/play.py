@@ -238,13 +238,14 @@ class Campaign(People):
         for model in (RecordLink, AssociationLink):
             model.objects.filter(retry_at__isnull=False).update(retry_at=timezone.now())
         for number in range(QUIET_AFTER):
-            report = self.run(Harm(full=number == 1 and self.seed % 2 == 0))
+            # Only a complete read sees what was deleted in the app.
+            report = self.run(Harm(full=number == self.seed % 2))
             held = services.all_held()
             for run in held:
                 self.note("approve a held plan")
                 approve = partial(services.approve_run, trigger=Trigger.COMMAND)
                 self.run(Harm(), partial(approve, run.pk))
-            if not held and quiet(report):
+            if number and not held and quiet(report):
                 break
         else:
             raise Violation(f"run {QUIET_AFTER} still writes: {report}")
