@@ -150,7 +150,12 @@ def _drop(row: Change, text: str) -> Change:
 
 
 def _save(rows: Sequence[Change]) -> None:
-    update_rows(rows, ["outcome", "error_text", "done_at"])
+    """Write dropped choices back, but for one that a person has approved meanwhile."""
+    mine = waiting().filter(pk__in=[row.pk for row in rows])
+    still = set(mine.select_for_update().values_list("pk", flat=True))
+    update_rows(
+        [row for row in rows if row.pk in still], ["outcome", "error_text", "done_at"]
+    )
 
 
 def _why(session: Session, link: RecordLink | None, row: Change) -> str:
