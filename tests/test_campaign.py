@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
 ]
 SEEDS = "CROSSLINK_CAMPAIGN"
-USUAL = {"sqlite": "1-300", "postgresql": "301-340"}  # by our own database
+USUAL = {"sqlite": "1-300", "postgresql": "301-310"}  # by our own database
 AT_ONCE = 10  # seeds that share one bench
 REAL_EACH = 50  # so many-th seed runs with sockets, threads and SIGKILL
 
