@@ -265,8 +265,10 @@ class Oracle:
                 yield cell.holding(theirs)  # what cannot be there does not count
             if theirs is None and record in self.gone:
                 yield cell.holding(value)  # its end is back, so it counts as new
-            if len(self.lives[record]) < 2 and cell.base and cell.base[0] != value:
-                # It left its former end, and where it is now cannot be seen there.
+            unseen = len(self.lives[record]) < 2 or record in self.shy
+            if unseen and cell.base and cell.base[0] != value:
+                # It left its former end, and where it is now cannot be seen there, or
+                # is out of scope.
                 yield Cell(value, None) if side == H else Cell(None, value)
 
     def _ends_of(self, slot: Slot) -> list[Record]:
