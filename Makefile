@@ -1,7 +1,7 @@
 # What a person types. Everything runs from .venv, which is made on first use and again
 # when a lock file changes. ARGS goes to the command: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench kill campaign lock venv venv-dev browser
+.PHONY: help demo test check bench kill campaign docs lock venv venv-dev browser
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -18,6 +18,7 @@ help:
 	@echo "make bench  speed, calls and memory by number of contacts (--database, --sizes)"
 	@echo "make kill   a run killed at every place, and finished by the next"
 	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-5000)"
+	@echo "make docs   docs/defaults.md, from the tables that a set-up starts from"
 	@echo "make lock   requirements*.in to requirements*.txt"
 
 # $(call install,LOCK) makes .venv hold what a lock file says. The stamp's name carries
@@ -71,6 +72,10 @@ demo: venv
 test: venv-dev browser
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 	$(BIN)/python -m tests.on_postgres $(PARALLEL) $(ARGS)
+
+docs: venv
+	$(BIN)/python -m associations.setup.publishing > docs/defaults.md.new
+	mv docs/defaults.md.new docs/defaults.md
 
 check: venv-dev
 	$(BIN)/ruff check .

@@ -67,7 +67,8 @@ class Field:
 
     `max_length` counts characters; `scale` is the digits kept after the point
     (None: as many as given); `zoneless` marks a datetime stored without a zone;
-    `indexed_unique` means the system itself refuses a second record with the value.
+    `people` marks an option field whose values are ids of users and whose labels are
+    their e-mail addresses, which is what another system knows them by.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Field:
     minimum: str | None = None
     maximum: str | None = None
     zoneless: bool = False
+    people: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def test_a_file_is_applied_and_applying_its_export_changes_nothing(world, file):
     file.write_text(exported.out, encoding="utf-8")
     again = manage("setup", "apply", str(file), "--json")
     said = {"checked": False, "changed": [], "problems": [], "warnings": []}
-    assert again.json == said
+    assert said.items() <= again.json.items()
     assert list(ObjectSync.objects.values_list("name", "revision")) == revisions
 
 

@@ -13,6 +13,7 @@ from associations.services import save_types
 from associations.setup import environment, live, parsing, reading
 from associations.setup.checking import Checked
 from associations.setup.filters import store_filters
+from associations.setup.guessing import Guess
 from associations.setup.overlaps import overlaps
 from associations.setup.problems import Problems, SetupRefused
 from associations.setup.spec import AppSpec, FileSpec, SyncSpec
@@ -54,13 +55,15 @@ def apply(
     prune: bool = False,
     moved: Collection[str] = (),
     warnings: list[str] | None = None,
+    guessed: list[Guess] | None = None,
 ) -> list[str]:
     """Validate a set-up file, live, and make the database match it.
 
     Args: text, the file's YAML; environ, where `${NAME}` is taken from; check, stop
         after validating; prune, archive what the file leaves out; moved, apps whose
         records are the same under another address; warnings, takes what connection
-        tests warn of, and what several syncs can write.
+        tests warn of, and what several syncs can write; guessed, takes what defaults
+        chose.
     Returns: a sentence for everything that changed (or would).
     Raises: SetupRefused with every problem; nothing was changed then.
     """
@@ -72,6 +75,8 @@ def apply(
         plan = checking.run()
     finally:
         checking.close()
+        if guessed is not None:
+            guessed += checking.plan.guessed
         if warnings is not None:
             warnings += checking.plan.warnings
     if problems:

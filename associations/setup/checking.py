@@ -10,8 +10,15 @@ from associations.services import Types, find_type
 from associations.setup.archive import check_archive
 from associations.setup.defaults import default_match
 from associations.setup.filters import NOUN, check_filter
+from associations.setup.guessing import Guess, default_fields
 from associations.setup.problems import Problems, hint
-from associations.setup.spec import AssociationSpec, FieldSpec, FilterSpec, SyncSpec
+from associations.setup.spec import (
+    AssociationSpec,
+    FieldSpec,
+    FilterSpec,
+    MatchPart,
+    SyncSpec,
+)
 from connections.connectors.base import ConnectorError
 from connections.records import (
     AssociationType,
@@ -45,6 +52,7 @@ class SyncCheck:
     problems: Problems
     objects: dict[Side, ObjectType] = field(default_factory=dict)
     kind: str = "postgres"  # of the app
+    guessed: list[Guess] = field(default_factory=list)
 
     def bad(self, at: str, text: str) -> None:
         self.problems.add(f"{self.spec.path}.{at}" if at else self.spec.path, text)
@@ -58,21 +66,13 @@ class SyncCheck:
             self._object(side, name)
         if len(self.objects) < 2:
             return None
+        self._default_fields()
         for mapping in self.spec.fields:
             self._mapping(mapping)
         self._repeated()
         self._cursor()
         self._marker()
-        match = self.spec.match
-        if self.spec.matching == "default":
-            match = default_match(
-                self.objects[Side.HUBSPOT],
-                self.objects[Side.APP],
-                self.spec.fields,
-                self.spec.path,
-            )
-            if not match:
-                self.bad("matching", "No default key fits these objects; give a match.")
+        match = self._default_match()
         for part in (part for key in match for part in key):
             for side, name in ((Side.HUBSPOT, part.hubspot), (Side.APP, part.app)):
                 self.known_field(side, name, f"{part.path}.{side}")
@@ -84,6 +84,40 @@ class SyncCheck:
             archive=check_archive(self, constants),
             filters=self._filters(),
         )
+
+    # What is guessed --------------------------------------------------------------------
+
+    def _default_fields(self) -> None:
+        if not self.spec.default_fields:
+            return
+        fields = default_fields(self.spec, self.objects, self.kind)
+        self.spec = replace(self.spec, fields=fields)
+        self.guessed += [
+            Guess(f.path, "field", f.hubspot, f.app, f.direction or self.spec.direction)
+            for f in fields
+        ]
+        if not fields:
+            self.bad(
+                "fields", "No default mapping fits these objects; list the fields."
+            )
+
+    def _default_match(self) -> tuple[tuple[MatchPart, ...], ...]:
+        if self.spec.matching != "default":
+            return self.spec.match
+        match = default_match(
+            self.objects[Side.HUBSPOT],
+            self.objects[Side.APP],
+            self.spec.fields,
+            self.spec.path,
+        )
+        self.guessed += [
+            Guess(part.path, "match key", part.hubspot, part.app, part.normalize)
+            for key in match
+            for part in key
+        ]
+        if not match:
+            self.bad("matching", "No default key fits these objects; give a match.")
+        return match
 
     # Objects and fields -----------------------------------------------------------------
 

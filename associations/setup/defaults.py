@@ -28,22 +28,21 @@ def default_match(
 ) -> tuple[tuple[MatchPart, ...], ...]:
     """The keys whose field the app has; a mapped property matches by its own mapping."""
     display = hubspot.display_field
-    own = (
-        ((display, "casefold", (_plain(display), "name", "title")),) if display else ()
-    )
+    own = ((display, "casefold", (plain(display), "name", "title")),) if display else ()
     found = []
     for name, how, words in USUAL.get(hubspot.id, own):
         mapped = next((f.app for f in fields if f.hubspot == name), "")
-        column = mapped or _guess(app, words)
+        column = mapped or guess(app, words)
         if column and hubspot.field(name) is not None:
             found.append((MatchPart(f"{path}.matching", name, column, how),))
     return tuple(found)
 
 
-def _guess(app: ObjectType, words: Sequence[str]) -> str:
-    by_word = {_plain(f.name): f.name for f in reversed(app.fields)}
+def guess(app: ObjectType, words: Sequence[str]) -> str:
+    by_word = {plain(f.name): f.name for f in reversed(app.fields)}
     return next((by_word[w] for w in words if w in by_word), "")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name by its letters and digits alone."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

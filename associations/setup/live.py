@@ -9,6 +9,7 @@ from typing import Any
 from associations.services import Types
 from associations.setup import kinds
 from associations.setup.checking import Checked, SyncCheck
+from associations.setup.guessing import Guess
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import (
     AccountSpec,
@@ -41,6 +42,7 @@ class Plan:
     syncs: dict[str, Checked] = field(default_factory=dict)
     types: dict[tuple[str, str, str], Types] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    guessed: list[Guess] = field(default_factory=list)
 
 
 class LiveCheck:
@@ -165,6 +167,7 @@ class LiveCheck:
         for sync in app.syncs:
             check = SyncCheck(sync, schemas, self.problems, kind=app.kind)
             settled = check.fields()
+            self.plan.guessed += check.guessed
             if settled is None:
                 continue
             self._same_objects(sync, row, check.objects)

@@ -95,6 +95,7 @@ class SyncSpec:
     match: tuple[tuple[MatchPart, ...], ...] = ()
     marker: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[FieldSpec, ...] = ()
+    default_fields: bool = False  # `fields: default`, until they are guessed
     on_create: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     deletes: str = "ignore"
     hard_delete: bool = False

@@ -19,6 +19,7 @@ from associations.setup.spec import (
 from syncs.engine import limits
 
 MAX_NAME = 120
+DEFAULT = "default"  # in the place of a list
 SIDES = ("hubspot", "app")
 DIRECTIONS = ("two_way", "to_hubspot", "to_app")
 CONFLICTS = ("hubspot", "app", "latest", "review")
@@ -86,6 +87,7 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
         match=match,
         marker=_marker(keys),
         fields=_fields(keys, problems),
+        default_fields=keys.tree.get("fields") == DEFAULT,
         on_create=_on_create(keys),
         filters=read_filters(keys, problems),
         deletes=keys.choice("deletes", DELETES, "ignore"),
@@ -204,9 +206,8 @@ def _marker(keys: Keys) -> Mapping[str, str]:
 
 
 def _fields(keys: Keys, problems: Problems) -> tuple[FieldSpec, ...]:
-    if keys.tree.get("fields") == "default":
-        unavailable(problems, keys.at("fields"), "fields: default")
-        return ()
+    if keys.tree.get("fields") == DEFAULT:
+        return ()  # guessed once both objects are known
     return keys.items("fields", lambda v, p: _field(v, p, problems))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from django.core.management.base import CommandParser
 
 from associations.setup.applying import apply
 from associations.setup.exporting import export
+from associations.setup.guessing import Guess
 from associations.setup.problems import SetupRefused, hint
 from connections.commands import USAGE, OneLineParser, Refused
 from connections.commands import Command as Base
@@ -67,6 +69,7 @@ class Command(Base):
     def _apply(self, **options: Any) -> None:
         text = _read(options["file"])
         warnings: list[str] = []
+        guessed: list[Guess] = []
         try:
             changed = apply(
                 text,
@@ -75,16 +78,19 @@ class Command(Base):
                 prune=options["prune"],
                 moved=options["moved"],
                 warnings=warnings,
+                guessed=guessed,
             )
         except SetupRefused as exc:
             self._refuse(exc, as_json=options["json"])
         if options["json"]:
             shown = {"checked": options["check"], "changed": changed, "problems": []}
-            shown |= {"warnings": warnings}
+            shown |= {"warnings": warnings, "guessed": [asdict(g) for g in guessed]}
             self.stdout.write(json.dumps(shown))
             return
         for warning in warnings:
             self.stdout.write(f"Warning: {warning}")
+        for guess in guessed if options["check"] else ():
+            self.stdout.write(f"Guessed: {guess}")
         if options["check"]:
             self.stdout.write("The file is right; nothing was changed.")
         for line in changed:
