@@ -10,8 +10,11 @@ from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
 from associations.models import AssociationLink, AssociationMapping, LinkState
+from associations.run.ends import AppEnd, by_end, by_kind
+from associations.run.keeping import COUNTED, KINDS
+from associations.run.ledger import NOTE
 from associations.run.mappings import Pair, load_pairs
-from associations.run.planning import NOTE, Edges, LinkPlanner
+from associations.run.planning import Edges, LinkPlanner
 from associations.run.restoring import Standing
 from associations.run.retrying import targets_moved
 from associations.run.skipping import count_skipped, in_scope_again
@@ -22,7 +25,7 @@ from associations.run.undoing import (
     remember_half,
     took_effect,
 )
-from associations.run.writing import COUNTED, KINDS, LinkWriter
+from associations.run.writing import LinkWriter
 from connections.catalogue import Code
 from connections.records import Side
 from syncs.models import Change, RecordLink
@@ -96,6 +99,8 @@ class AssociationStage:
             for pair in self.pairs
         }
         self._confirm_ends(chunk)
+        for end in self.writer.ends.values():
+            end.load(session, chunk.links)
 
     def _confirm_ends(self, chunk: Chunk) -> None:
         """Make sure that records which seem to have lost every link still exist.
@@ -242,7 +247,8 @@ class AssociationStage:
             if held is None and change.side == Side.HUBSPOT:
                 continue  # still not known
             assert change.link is not None
-            if took_effect(change, held or {}, change.link):
+            end = self.writer.ends[change.mapping_key]
+            if took_effect(change, held or {}, change.link, end):
                 close(change, ChangeOutcome.APPLIED)
             else:
                 close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
@@ -254,16 +260,17 @@ class AssociationStage:
             save_changes(left)
 
     def _reread_app(self, session: Session, left: Sequence[Change]) -> None:
-        """Not every app moves a record's change time with its references."""
-        ids = {c.link_id for c in left if c.side == Side.APP and c.link_id}
-        links = list(
-            RecordLink.objects.filter(
-                pk__in=ids, app_id__isnull=False, app_gone_at__isnull=True
-            )
-        )
-        size = session.app.capabilities.fetch_batch
-        for start in range(0, len(links), size):
-            reread(session, Side.APP, links[start : start + size])
+        """Not every app moves a record's change time with its links."""
+        sent = [c for c in left if c.side == Side.APP and c.link_id]
+        there = RecordLink.objects.filter(
+            app_id__isnull=False, app_gone_at__isnull=True
+        ).in_bulk([c.link_id for c in sent if c.link_id])
+        work: dict[AppEnd, list[RecordLink]] = {}
+        for end, changes in by_end(self.writer.ends, sent).items():
+            ids = {c.link_id or 0 for c in changes}
+            work[end] = [there[i] for i in ids if i in there]
+        for kind, links in by_kind(work):
+            kind.refresh(session, links)
 
     def _now_known(self, session: Session) -> Iterator[list[int]]:
         """Records with a pending link to a record that has been read since, some at a

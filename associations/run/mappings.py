@@ -9,12 +9,12 @@ from associations.engine.links import MappingRule
 from associations.engine.types import PRIMARIES, plain_type
 from associations.models import AssociationMapping
 from associations.models import AssociationType as StoredType
+from associations.run.ends import AppEnd, ReferenceEnd
 from connections import schemas
 from connections.catalogue import Code
 from connections.records import (
     AssociationType,
     AssociationTypeInfo,
-    ReferenceField,
     Side,
 )
 from syncs.models import ObjectSync
@@ -29,7 +29,7 @@ class Mapped:
 
     row: AssociationMapping
     rule: MappingRule
-    field: ReferenceField
+    end: AppEnd
     label: str
 
     @property
@@ -139,16 +139,8 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
     plain = plain_type(from_object, to_object, known)
     mappings = []
     for row in rows:
-        field = session.object_on(Side.APP).reference(row.app_field)
-        if field is None:
-            _say(
-                session,
-                Code.FIELD_MISSING,
-                f"{session.object_on(Side.APP).name} has no reference {row.app_field} any more.",
-            )
-            if not session.run.dry_run:
-                # Should it come back, it comes back empty, and nobody took links off.
-                forget_links(row)
+        end = _end(session, row)
+        if end is None:
             continue
         type_ = AssociationType(row.category, row.type_id or 0)
         kind = _kind(type_, plain)
@@ -156,13 +148,13 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
             key=str(row.pk),
             type=type_,
             kind=kind,
-            many=field.many,
+            many=end.many,
             direction=_narrowed(row, sync),
             conflict=row.conflict
             or (sync.conflict if sync.conflict != "latest" else "hubspot"),
             on_unlink=row.on_unlink,
         )
-        mappings.append(Mapped(row, rule, field, _label(row, kind)))
+        mappings.append(Mapped(row, rule, end, _label(row, kind)))
     return Pair(
         from_object=from_object,
         to_object=to_object,
@@ -170,6 +162,20 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
         plain=plain or AssociationType("HUBSPOT_DEFINED", 0),
         mappings=tuple(mappings),
     )
+
+
+def _end(session: Session, row: AssociationMapping) -> AppEnd | None:
+    """The app's side of a mapping; None, and said so, where it is not there any more."""
+    obj = session.object_on(Side.APP)
+    field = obj.reference(row.app_field)
+    if field is not None:
+        return ReferenceEnd(field)
+    text = f"{obj.name} has no reference {row.app_field} any more."
+    _say(session, Code.FIELD_MISSING, text)
+    if not session.run.dry_run:
+        # Should it come back, it comes back empty, and nobody took links off.
+        forget_links(row)
+    return None
 
 
 def _kind(type_: AssociationType, plain: AssociationType | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from associations.models import AssociationLink, LinkState
 from associations.run.insisting import Insister
 from associations.run.mappings import Mapped, Pair
-from associations.run.stored import stored_ids, types_json, types_of
+from associations.run.stored import types_json, types_of
 from connections.records import AssociationType, Edge, Outcome, Side
 from syncs.models import Change, RecordLink
 from syncs.run.session import Session
@@ -227,7 +227,7 @@ def _row(
     in_hubspot = bool(types) and (
         mapped.rule.kind == "default" or mapped.rule.type in types_of(types)
     )
-    in_app = far.app_id in stored_ids(near, mapped.field.name)
+    in_app = mapped.end.name_of(far) in (mapped.end.ids(near) or ())
     if not in_hubspot and not in_app:
         return None
     row = AssociationLink(mapping=mapped.row, link=near, other=far)

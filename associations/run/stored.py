@@ -30,3 +30,11 @@ def far_ids(change: Change) -> list[str]:
     found = RecordLink.objects.in_bulk(keys)
     ids = [found[k].app_id for k in keys if k in found]
     return [i for i in ids if i is not None] + list(change.after.get("unknown", []))
+
+
+def set_ids(link: RecordLink, field: str, ids: Sequence[str]) -> None:
+    """Take what a reference field holds now, unsaved."""
+    link.app_references = {
+        **link.app_references,
+        field: {"ids": list(ids), "complete": True},
+    }

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from associations.engine.types import PRIMARIES
+from associations.run.ends import AppEnd
+from associations.run.keeping import KINDS
 from associations.run.mappings import Mapped, Pair
 from associations.run.restoring import RESTORE, read_edges
-from associations.run.stored import far_ids, stored_ids, types_json, types_of
-from associations.run.writing import KINDS
+from associations.run.stored import stored_ids, types_json, types_of
 from connections.catalogue import Code
 from connections.records import Side
 from syncs.models import Change, RecordLink
@@ -239,9 +240,9 @@ class LinkUndoer:
         name = str(change.after["field"])
         now = near.in_field(name)
         target = self._target(mapped, change, now, far)
-        if mapped.field.read_only:
+        if mapped.end.read_only:
             raise _Left(FINAL, f"{name} cannot be written.", Code.FIELD_READ_ONLY)
-        if not target and not mapped.field.nullable:
+        if not target and not mapped.end.nullable:
             text = f"{name} must point to a record."
             raise _Left(FINAL, text, Code.REQUIRED_MISSING)
         back = [i for i in target if i not in now]
@@ -269,14 +270,14 @@ class LinkUndoer:
         """What the app's field holds once this change is taken back."""
         there = far.app_id or ""
         removed = change.kind == ChangeKind.UNLINK
-        if mapped.field.many:
+        if mapped.end.many:
             if (there in now) == removed:
                 text = f"The link to {self._name_of(far)} changed since."
                 raise _Left(MOVED, text, Code.CHANGED_SINCE_PLAN)
             return [*now, there] if removed else [i for i in now if i != there]
         left = [] if removed else [there]
         if list(now) != left:
-            text = f"{mapped.field.name} changed since."
+            text = f"{mapped.end.name} changed since."
             raise _Left(MOVED, text, Code.CHANGED_SINCE_PLAN)
         return list(change.before.get("ids", ()))
 
@@ -368,12 +369,14 @@ def _some(items: Sequence[str], size: int = 5000) -> Iterable[Sequence[str]]:
         yield items[start : start + size]
 
 
-def took_effect(change: Change, held: Mapping[str, Types], near: RecordLink) -> bool:
+def took_effect(
+    change: Change, held: Mapping[str, Types], near: RecordLink, end: AppEnd
+) -> bool:
     """Whether what was sent to take a link back is what stands there now."""
     if change.side == Side.HUBSPOT:
         pairs: Pairs = change.after["pairs"]
         return all(held.get(i, []) == types for i, types in pairs.items())
-    return set(stored_ids(near, change.after["field"])) == set(far_ids(change))
+    return end.in_effect(change, near)
 
 
 def remember_half(change: Change, held: Pairs) -> None:

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 
-from associations.models import AssociationLink, LinkState
+from associations.run.carrying import Carrier
+from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.insisting import Insister, Types
-from associations.run.mappings import Mapped, Pair
-from associations.run.restoring import HEAVY, RESTORE, Restorer, Standing
-from associations.run.stored import far_ids, stored_ids, types_json, types_of
+from associations.run.keeping import COUNTED, KINDS, count, keep, keep_failing
+from associations.run.mappings import Pair
+from associations.run.restoring import RESTORE, Restorer, Standing
+from associations.run.stored import types_json, types_of
 from connections.catalogue import Code
-from connections.records import (
-    Edge,
-    InlineEdge,
-    Outcome,
-    Patch,
-    Reference,
-    Side,
-    Want,
-)
+from connections.records import Edge, Outcome, Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.identity import marked
 from syncs.run.idset import IdSet
-from syncs.run.plan import wait_after
-from syncs.run.pull import reread
 from syncs.run.scope import scope_elsewhere, still_in_scope
-from syncs.run.session import ALONE, Session, now
+from syncs.run.session import Session, now
 from syncs.run.stage import Inline
 from syncs.run.store import update_rows
 from syncs.run.writes import FRESH, close, planned, save_changes
 
-KINDS = (ChangeKind.LINK, ChangeKind.UNLINK, ChangeKind.RELABEL)
-COUNTED = {
-    ChangeKind.LINK: "added",
-    ChangeKind.UNLINK: "removed",
-    ChangeKind.RELABEL: "changed",
-}
 HUBSPOT_BATCH = 2000  # pairs one call to HubSpot may write
 
 
@@ -48,6 +34,8 @@ class LinkWriter:
     def __init__(self, session: Session, pairs: Sequence[Pair]) -> None:
         self.session = session
         self.pairs = {m.key: pair for pair in pairs for m in pair.mappings}
+        self.ends = {m.key: m.end for pair in pairs for m in pair.mappings}
+        self.carrier = Carrier(session, self.ends, self._in_scope)
         self.touched = IdSet()  # record links whose links were written
 
     def apply(self) -> None:
@@ -62,89 +50,14 @@ class LinkWriter:
         for batch in planned(self.session, size, kind__in=KINDS, side=Side.APP):
             self._to_app(batch)
 
-    # What a create carries --------------------------------------------------------------
-
-    def inline(self, creates: Sequence[Change]) -> dict[int, Inline]:
-        """References and links of records that are about to be created."""
-        by_link = {c.link_id: c for c in creates}
-        found: dict[int, Inline] = {}
-        for change in self._carried(creates):
-            create = by_link[change.link_id]
-            far = change.other_link
-            there = far.id_on(Side(change.side)) if far is not None else None
-            if there is None:
-                continue
-            inline = found.setdefault(create.pk, Inline())
-            if change.side == Side.HUBSPOT:
-                inline.edges.append(
-                    InlineEdge(
-                        change.after["to_object"],
-                        there,
-                        types_of(change.after["types"]),
-                    )
-                )
-            else:
-                field = change.after["field"]
-                before = inline.references.get(field, Reference())
-                inline.references[field] = Reference((*before.ids, there))
-        return {pk: _merged(inline) for pk, inline in found.items()}
-
-    def _carried(self, creates: Sequence[Change]) -> list[Change]:
-        """Link changes that go with creates: not of one that must come alone first."""
-        ids = [c.link_id for c in creates if c.link_id]
-        alone = set(
-            RecordLink.objects.filter(
-                pk__in=ids, stage_state__has_key=ALONE
-            ).values_list("pk", flat=True)
-        )
-        found = (
-            Change.objects.filter(
-                run__in={c.run_id for c in creates},
-                link__in=ids,
-                kind__in=KINDS,
-                outcome=ChangeOutcome.PLANNED,
-            )
-            .select_related("other_link")
-            .defer(*(f"other_link__{name}" for name in HEAVY))
-        )
-        return [
-            change
-            for change in found
-            if change.after.get("inline")
-            and change.mapping_key in self.pairs
-            and not (change.side == Side.HUBSPOT and change.link_id in alone)
-            # Only a plan made before can have outlived its records' scope.
-            and (not self.session.run.as_planned or self._in_scope(change))
-        ]
+    def inline(self, creates: Sequence[Change]) -> Mapping[int, Inline]:
+        """What records that are about to be created carry."""
+        return self.carrier.inline(creates)
 
     def created(self, creates: Sequence[Change]) -> None:
         """What the creates carried is done."""
         self.touched.update(c.link_id for c in creates)
-        sides = {c.link_id: c.side for c in creates}
-        done: list[Change] = []
-        for change in self._carried(creates):
-            far = change.other_link
-            if change.side != sides[change.link_id]:
-                continue
-            if far is None or far.id_on(Side(change.side)) is None:
-                continue
-            close(change, ChangeOutcome.APPLIED)
-            done.append(change)
-        links = RecordLink.objects.in_bulk(
-            [c.link_id for c in creates if c.link_id and c.side == Side.APP]
-        )
-        for link in links.values():
-            for field in self.session.references:
-                if field not in link.app_references:
-                    _set_ids(link, field, ())  # a new record holds what it was given
-        for change in done:
-            if change.side == Side.APP:
-                link = links[change.link_id or 0]
-                _set_ids(link, change.after["field"], far_ids(change))
-        self._keep(done)
-        self._count(done)
-        update_rows(list(links.values()), ["app_references"])
-        save_changes(done)
+        self.carrier.created(creates)
 
     # HubSpot ----------------------------------------------------------------------------
 
@@ -234,75 +147,45 @@ class LinkWriter:
                 if not same:
                     moved.append(change)
         if always:
-            moved += self._moved_refs([c for c in batch if c not in moved])
+            moved += self._moved_in_app([c for c in batch if c not in moved])
         return self._without(batch, moved)
 
     # The app ----------------------------------------------------------------------------
 
     def _to_app(self, batch: list[Change]) -> None:
         batch = self._ready(batch)
-        batch = self._without(batch, self._moved_refs(batch))
+        batch = self._without(batch, self._moved_in_app(batch))
         if self.session.run.as_planned:
             batch = self._unmoved_origin(batch)
-        patches: dict[int, dict[str, Reference]] = {}
-        rows: dict[int, list[Change]] = {}
-        for change in batch:
-            fields = patches.setdefault(change.link_id or 0, {})
-            fields[change.after["field"]] = Reference(tuple(far_ids(change)))
-            rows.setdefault(change.link_id or 0, []).append(change)
-        if not patches:
+        if not batch:
             return
         self._intend(batch)
-        sent = [
-            Patch(rows[i][0].link.app_id or "", references=references)  # type: ignore[union-attr]
-            for i, references in patches.items()
-        ]
-        outcomes = self.session.app.update(
-            self.session.object_on(Side.APP), sent, Want((), self.session.references)
-        )
-        answered = [
-            (change, outcome)
-            for link_id, outcome in zip(patches, outcomes, strict=True)
-            for change in rows[link_id]
-        ]
-        self._settle(answered, self._now_held(answered))
+        for kind, changes in by_kind(by_end(self.ends, batch)):
+            written = kind.write(self.session, changes)
+            self._settle(written.answered, written.held)
 
-    def _now_held(
-        self, answered: Sequence[tuple[Change, Outcome]]
-    ) -> Sequence[RecordLink]:
-        """The app's records with what their reference fields hold now, unsaved."""
-        done = [(change, outcome) for change, outcome in answered if outcome.ok]
-        links = RecordLink.objects.in_bulk([c.link_id for c, _ in done if c.link_id])
-        for change, outcome in done:
-            link = links[change.link_id or 0]
-            _set_ids(link, change.after["field"], far_ids(change))
-            if outcome.record is not None and outcome.record.modified_at:
-                link.app_modified_at = outcome.record.modified_at
-        return list(links.values())
-
-    def _moved_refs(self, batch: list[Change]) -> list[Change]:
-        """The changes whose app record's reference is not what it was when planned."""
+    def _moved_in_app(self, batch: list[Change]) -> list[Change]:
+        """The changes whose links in the app are not what they were when planned."""
         limit = now() - FRESH
         always = self.session.run.as_planned
-        near = {c.link.pk: c.link for c in batch if c.link is not None}
-        links = [
-            link
-            for link in near.values()
-            if always or (link.app_read_at or limit) <= limit
-        ]
-        size = self.session.app.capabilities.fetch_batch
-        for start in range(0, len(links), size):
-            reread(self.session, Side.APP, links[start : start + size])
+        stale: dict[AppEnd, list[RecordLink]] = {}
+        for end, changes in by_end(self.ends, batch).items():
+            near = {c.link.pk: c.link for c in changes if c.link is not None}
+            stale[end] = [
+                link
+                for link in near.values()
+                if always or (link.app_read_at or limit) <= limit
+            ]
+        for kind, work in by_kind(stale):
+            kind.refresh(self.session, work)
         fresh = RecordLink.objects.in_bulk([c.link_id for c in batch if c.link_id])
-        moved = []
         for change in batch:
             change.link = fresh.get(change.link_id or 0, change.link)
-            field = change.after.get("field") or change.before.get("field")
-            if not field or change.link is None or "ids" not in change.before:
-                continue
-            if stored_ids(change.link, field) != change.before["ids"]:
-                moved.append(change)
-        return moved
+        return [
+            c
+            for c in batch
+            if c.mapping_key not in self.ends or self.ends[c.mapping_key].moved(c)
+        ]
 
     def _unmoved_origin(self, batch: list[Change]) -> list[Change]:
         """In an applied plan HubSpot's links must still be what the plan was made from."""
@@ -420,10 +303,10 @@ class LinkWriter:
         with transaction.atomic():
             self.session.lease.check()  # else another run looks at what was sent
             save_changes([c for c, _ in answered])
-            self._keep(done)
+            keep(done)
             standing.keep(held)
-            self._count([*done, *undone])
-            self.keep_failing(refused)
+            count(self.session, [*done, *undone])
+            keep_failing(refused)
             update_rows(held, ["app_references", "app_modified_at"])
             self._dirty([c for c in refused if c.error_code == Code.TIMED_OUT])
         self.touched.update(c.link_id for c in (*done, *undone))
@@ -440,79 +323,6 @@ class LinkWriter:
             close(change, ChangeOutcome.FAILED, code, outcome.message)
         self.session.tally.error(code, f"{change.record}: {outcome.message}")
 
-    def _count(self, done: Sequence[Change]) -> None:
-        for change in done:
-            name = COUNTED[ChangeKind(change.kind)]
-            self.session.tally.add_link(name, change.side)
-
-    def _keep(self, done: Sequence[Change]) -> None:
-        """Both sides have the links written and lack the links removed."""
-        rows = [
-            AssociationLink(
-                mapping_id=int(c.mapping_key),
-                link_id=c.link_id,
-                other_id=c.other_link_id,
-                types=c.after.get("types", []),
-            )
-            for c in done
-            if c.kind != ChangeKind.UNLINK and c.other_link_id and c.link_id
-        ]
-        ended = {
-            (int(c.mapping_key), c.link_id, other)
-            for c in done
-            for other in c.after.get("ends", [])
-        }
-        if ended:
-            held = AssociationLink.objects.filter(
-                link__in={i for _, i, _ in ended}, state=LinkState.IN_SYNC
-            ).values_list("pk", "mapping_id", "link_id", "other_id")
-            gone = [pk for pk, *at in held if tuple(at) in ended]
-            AssociationLink.objects.filter(pk__in=gone).delete()
-        self._forget_open(done)
-        AssociationLink.objects.bulk_create(rows, batch_size=300, ignore_conflicts=True)
-
-    def _forget_open(self, done: Sequence[Change]) -> None:
-        """A link that was pending or failing and is written now is neither."""
-        AssociationLink.objects.filter(
-            mapping__in={int(c.mapping_key) for c in done},
-            link__in={c.link_id for c in done},
-            other__in={c.other_link_id for c in done},
-        ).exclude(state=LinkState.IN_SYNC).delete()
-
-    def keep_failing(self, refused: Sequence[Change]) -> None:
-        """Note links that HubSpot or the app would not take."""
-        known = {
-            (row.mapping_id, row.link_id, row.other_id): row
-            for row in AssociationLink.objects.filter(
-                link__in=[c.link_id for c in refused if c.link_id],
-                state=LinkState.FAILING,
-            )
-        }
-        new: list[AssociationLink] = []
-        for change in refused:
-            if not change.link_id:
-                continue
-            at = (int(change.mapping_key), change.link_id, change.other_link_id)
-            row = known.get(at)
-            if row is None:
-                row = known[at] = AssociationLink(
-                    mapping_id=at[0],
-                    link_id=at[1],
-                    other_id=at[2],
-                    state=LinkState.FAILING,
-                )
-                new.append(row)
-            row.side, row.code, row.text = (
-                change.side,
-                change.error_code,
-                change.error_text,
-            )
-            row.attempts += 1
-            row.retry_at = now() + wait_after(row.attempts)
-        names = ["side", "code", "text", "attempts", "retry_at"]
-        update_rows([row for row in known.values() if row.pk], names)
-        AssociationLink.objects.bulk_create(new, batch_size=300, ignore_conflicts=True)
-
 
 def _known(changes: Sequence[Change]) -> dict[str, dict[str, Types]]:
     """What HubSpot had when the changes were planned, by near and far record."""
@@ -525,23 +335,4 @@ def _known(changes: Sequence[Change]) -> dict[str, dict[str, Types]]:
     }
 
 
-def _merged(inline: Inline) -> Inline:
-    """One edge a pair, with every type that its mappings put on it."""
-    edges: dict[tuple[str, str], InlineEdge] = {}
-    for edge in inline.edges:
-        held = edges.get((edge.to_object, edge.to_id))
-        types = edge.types | held.types if held else edge.types
-        edges[edge.to_object, edge.to_id] = InlineEdge(
-            edge.to_object, edge.to_id, types
-        )
-    return Inline(inline.references, list(edges.values()))
-
-
-def _set_ids(link: RecordLink, field: str, ids: Sequence[str]) -> None:
-    link.app_references = {
-        **link.app_references,
-        field: {"ids": list(ids), "complete": True},
-    }
-
-
-__all__ = ["COUNTED", "KINDS", "LinkWriter", "Mapped", "types_json", "types_of"]
+__all__ = ["COUNTED", "KINDS", "LinkWriter"]

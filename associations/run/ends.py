@@ -1,0 +1,233 @@
+"""The app's side of an association mapping: what a reference field, say, holds of links.
+
+An end tells which far records the app links a record to, what a change is planned from
+and shall lead to there, and writes it. Links name records by `RecordLink` keys; an end
+calls far records as the app does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from associations.engine.links import EdgeChange
+from associations.run.stored import far_ids, set_ids, stored_ids
+from connections.records import Outcome, Patch, Reference, ReferenceField, Side, Want
+from syncs.models import Change, ObjectSync, RecordLink
+from syncs.run.pull import reread
+from syncs.run.session import Session
+from syncs.run.stage import Inline
+
+BY_ID = ""  # how most apps name a far record: by its own id
+IDS_AT_ONCE = 5000
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+class Known(Protocol):
+    """The far records of a chunk."""
+
+    def link_of(self, key: int) -> RecordLink | None: ...
+
+    def remote_id(self, key: int) -> str:
+        """What a side calls a far record that was never read."""
+
+
+@dataclass
+class Written:
+    """What became of some changes, and the records with what the app holds now, unsaved."""
+
+    answered: list[tuple[Change, Outcome]] = field(default_factory=list)
+    held: list[RecordLink] = field(default_factory=list)
+
+
+class AppEnd(Protocol):
+    """The app's side of one mapping.
+
+    `name` is what the set-up calls it, `many` whether it holds several links, `nullable`
+    whether a record may exist without one, `read_only` whether it cannot be written;
+    `names_by` how it names far records (`BY_ID`, or a name of its own).
+    """
+
+    name: str
+    many: bool
+    nullable: bool
+    read_only: bool
+    names_by: str
+
+    def load(self, session: Session, links: Sequence[RecordLink]) -> None:
+        """Read, before planning, what the record links do not hold: a call or none."""
+
+    def ids(self, link: RecordLink) -> list[str] | None:
+        """The far records linked, as the app names them; None where that is unknown."""
+
+    def find(
+        self, sync: ObjectSync, names: Sequence[str]
+    ) -> Iterator[tuple[str, RecordLink]]:
+        """Far records by what the app calls them."""
+
+    def name_of(self, far: RecordLink) -> str | None:
+        """What the app calls a far record; None while it has none there."""
+
+    # Planning
+
+    def before(self, link: RecordLink, far: RecordLink | None) -> Json:
+        """What a change to one pair is planned from."""
+
+    def after(self, change: EdgeChange, wanted: Sequence[int], known: Known) -> Json:
+        """What the app shall hold. Args: wanted, the complete list of far records."""
+
+    # Writing
+
+    def carry(self, inline: Inline, change: Change) -> bool:
+        """Put a link on the create of its record; False where it is written later."""
+
+    def carried(self, link: RecordLink, changes: Sequence[Change]) -> None:
+        """Note what a record holds that was created with some links."""
+
+    @classmethod
+    def refresh(
+        cls, session: Session, work: Mapping[Any, Sequence[RecordLink]]
+    ) -> None:
+        """Read again what some records hold, by end, all of this kind."""
+
+    def moved(self, change: Change) -> bool:
+        """Whether the app holds, as last read, what the change was not planned from."""
+
+    @classmethod
+    def write(cls, session: Session, work: Mapping[Any, Sequence[Change]]) -> Written:
+        """Write changes, by end, all of this kind."""
+
+    def in_effect(self, change: Change, link: RecordLink) -> bool:
+        """Whether the app holds, as last read, what the change was to lead to."""
+
+
+class ReferenceEnd:
+    """A reference field, whose whole list is written at once."""
+
+    names_by = BY_ID
+
+    def __init__(self, field: ReferenceField) -> None:
+        self.field = field
+        self.name, self.many = field.name, field.many
+        self.nullable, self.read_only = field.nullable, field.read_only
+
+    def load(self, session: Session, links: Sequence[RecordLink]) -> None:
+        """Nothing: the field is read with its record."""
+
+    def ids(self, link: RecordLink) -> list[str] | None:
+        if link.app_id is None:
+            return []
+        stored = link.app_references.get(self.name)
+        if stored is None or not stored.get("complete", True):
+            return None
+        return list(stored["ids"])
+
+    def find(
+        self, sync: ObjectSync, names: Sequence[str]
+    ) -> Iterator[tuple[str, RecordLink]]:
+        for some in parts(names):
+            rows = RecordLink.objects.filter(sync=sync, app_id__in=some)
+            for link in rows.defer("baseline"):
+                yield link.app_id or "", link
+
+    def name_of(self, far: RecordLink) -> str | None:
+        return far.app_id
+
+    def before(self, link: RecordLink, far: RecordLink | None) -> Json:
+        return {"ids": stored_ids(link, self.name), "field": self.name}
+
+    def after(self, change: EdgeChange, wanted: Sequence[int], known: Known) -> Json:
+        return {
+            "field": self.name,
+            "far": [k for k in wanted if k > 0],
+            "unknown": [known.remote_id(k) for k in wanted if k < 0],
+        }
+
+    def carry(self, inline: Inline, change: Change) -> bool:
+        assert change.other_link is not None
+        there = change.other_link.app_id
+        assert there is not None, "a far record that is there"
+        held = inline.references.get(self.name, Reference())
+        inline.references[self.name] = Reference((*held.ids, there))
+        return True
+
+    def carried(self, link: RecordLink, changes: Sequence[Change]) -> None:
+        for change in changes:
+            set_ids(link, self.name, far_ids(change))
+
+    @classmethod
+    def refresh(
+        cls, session: Session, work: Mapping[ReferenceEnd, Sequence[RecordLink]]
+    ) -> None:
+        near = {link.pk: link for links in work.values() for link in links}
+        for some in parts(list(near.values()), session.app.capabilities.fetch_batch):
+            reread(session, Side.APP, list(some))
+
+    def moved(self, change: Change) -> bool:
+        link = change.link
+        if link is None or "ids" not in change.before:
+            return False
+        held: list[str] = change.before["ids"]
+        return stored_ids(link, self.name) != held
+
+    @classmethod
+    def write(
+        cls, session: Session, work: Mapping[ReferenceEnd, Sequence[Change]]
+    ) -> Written:
+        patches: dict[int, dict[str, Reference]] = {}
+        rows: dict[int, list[tuple[ReferenceEnd, Change]]] = {}
+        for end, change in ((e, c) for e, changes in work.items() for c in changes):
+            fields = patches.setdefault(change.link_id or 0, {})
+            fields[end.name] = Reference(tuple(far_ids(change)))
+            rows.setdefault(change.link_id or 0, []).append((end, change))
+        sent = [
+            Patch(rows[i][0][1].link.app_id or "", references=references)  # type: ignore[union-attr]
+            for i, references in patches.items()
+        ]
+        outcomes = session.app.update(
+            session.object_on(Side.APP), sent, Want((), session.references)
+        )
+        answers = dict(zip(patches, outcomes, strict=True))
+        done = [i for i, outcome in answers.items() if i and outcome.ok]
+        links = RecordLink.objects.in_bulk(done)
+        for link_id, link in links.items():
+            for end, change in rows[link_id]:
+                set_ids(link, end.name, far_ids(change))
+            record = answers[link_id].record
+            if record is not None and record.modified_at:
+                link.app_modified_at = record.modified_at
+        answered = [(c, answers[i]) for i in patches for _, c in rows[i]]
+        return Written(answered, list(links.values()))
+
+    def in_effect(self, change: Change, link: RecordLink) -> bool:
+        return set(stored_ids(link, self.name)) == set(far_ids(change))
+
+
+def parts(items: Sequence[T], size: int = IDS_AT_ONCE) -> Iterator[Sequence[T]]:
+    """A long list in pieces."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def by_kind(
+    work: Mapping[AppEnd, T],
+) -> Iterator[tuple[type[AppEnd], dict[AppEnd, T]]]:
+    """Work of several ends, those of one kind together."""
+    kinds: dict[type[AppEnd], dict[AppEnd, T]] = {}
+    for end, what in work.items():
+        kinds.setdefault(type(end), {})[end] = what
+    yield from kinds.items()
+
+
+def by_end(
+    ends: Mapping[str, AppEnd], changes: Iterable[Change]
+) -> dict[AppEnd, list[Change]]:
+    """Changes by the end that they concern; those of none that is at work are left out."""
+    found: dict[AppEnd, list[Change]] = {}
+    for change in changes:
+        if end := ends.get(change.mapping_key):
+            found.setdefault(end, []).append(change)
+    return found

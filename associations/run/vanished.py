@@ -1,0 +1,74 @@
+"""Whether the far records of links that vanished are still there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from zoneinfo import ZoneInfo
+
+from associations.run.ends import parts
+from associations.run.mappings import Pair
+from connections import schemas
+from connections.catalogue import Code
+from connections.records import ObjectType, Record, Side, Want
+from syncs.engine.values import ValueProblem, canonical
+from syncs.models import ObjectSync, RecordLink
+from syncs.run.session import Session, now
+from syncs.run.store import update_rows
+from syncs.run.tombstones import is_archived
+
+
+def find_gone(
+    session: Session, pair: Pair, side: Side, links: Sequence[RecordLink]
+) -> list[int]:
+    """Those of some far records that are gone, or archived, on a side.
+
+    Their own sync concludes that, after counting how many vanished.
+    """
+    if not links:
+        return []
+    owner = pair.to_sync
+    obj = _far_object(owner, side)
+    declared = owner.archive.get(side)
+    if declared and obj.field(declared["field"]) is None:
+        declared = None
+    want = Want((declared["field"],) if declared else ())
+    ids = {link.id_on(side) or "": link for link in links}
+    size = session.connector(side).capabilities.fetch_batch
+    gone: list[RecordLink] = []
+    for some in parts(list(ids), size):
+        fetched = session.connector(side).fetch(obj, some, want)
+        gone += [ids[i] for i in some if i in fetched.gone]
+        gone += [
+            ids[i]
+            for i, record in fetched.records.items()
+            if declared and _archived(owner, side, obj, record)
+        ]
+    for link in gone:
+        link.refresh_from_db()
+        setattr(link, f"{side}_vanished_at", now())
+        session.log(
+            f"{owner.name}: record {link.id_on(side)} no longer exists in {side}; "
+            "its links are left as they are.",
+            code=Code.RECORD_GONE,
+        )
+    # Only this column: another run may be at work on the far sync's records.
+    update_rows(gone, [f"{side}_vanished_at"])
+    return [link.pk for link in gone]
+
+
+def _archived(owner: ObjectSync, side: Side, obj: ObjectType, record: Record) -> bool:
+    name = owner.archive[side]["field"]
+    field = obj.field(name)
+    if field is None or name not in record.values:
+        return False
+    try:
+        value = canonical(record.values[name], field, zone=ZoneInfo(owner.timezone))
+    except ValueProblem:
+        return False
+    return bool(is_archived(owner, side, {name: value}))
+
+
+def _far_object(sync: ObjectSync, side: Side) -> ObjectType:
+    if side is Side.HUBSPOT:
+        return schemas.load_object(sync.app.hubspot, sync.hubspot_object)
+    return schemas.load_object(sync.app, sync.app_object)
