@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
 
 from connections.models import HubSpotAccount
+from connections.records import AssociationType as Type
+from connections.records import AssociationTypeInfo as TypeInfo
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Direction
 
@@ -35,6 +38,17 @@ class AssociationType(models.Model):
 
     def __str__(self) -> str:
         return self.label or f"{self.category} {self.type_id}"
+
+    @property
+    def info(self) -> TypeInfo:
+        """As HubSpot listed it."""
+        return TypeInfo(
+            self.category,
+            self.type_id,
+            self.label or None,
+            self.from_object,
+            self.to_object,
+        )
 
 
 class AssociationConflict(models.TextChoices):
@@ -65,10 +79,17 @@ class AssociationMapping(models.Model):
     type: models.JSONField[Any, Any] = models.JSONField(
         default=str,
         blank=True,
-        help_text='"primary", "default", or {"category": …, "id": …}; blank: by default',
+        help_text='"primary", "default", a label, {"category": …, "id": …}, or a list of '
+        "these; blank: by default",
     )
     category = models.CharField(max_length=30, blank=True, editable=False)
     type_id = models.PositiveBigIntegerField(null=True, blank=True, editable=False)
+    also: models.JSONField[list[Any], list[Any]] = models.JSONField(
+        default=list,
+        blank=True,
+        editable=False,
+        help_text="further types of a list, each as [category, id]",
+    )
     direction = models.CharField(
         max_length=20, choices=Direction.choices, blank=True, default=""
     )
@@ -97,6 +118,23 @@ class AssociationMapping(models.Model):
 
     def __str__(self) -> str:
         return f"{self.app_field} → {self.to_sync.name}"
+
+    @property
+    def types(self) -> tuple[Type, ...]:
+        """What `type` names, in its order; none while that is not known."""
+        if self.type_id is None:
+            return ()
+        also = tuple(Type(str(c), int(i)) for c, i in self.also)
+        return (Type(self.category, self.type_id), *also)
+
+
+def type_columns(types: Sequence[Type]) -> dict[str, Any]:
+    """The columns of a mapping that hold what was found for its `type`."""
+    return {
+        "category": types[0].category,
+        "type_id": types[0].type_id,
+        "also": [[t.category, t.type_id] for t in types[1:]],
+    }
 
 
 class LinkState(models.TextChoices):

@@ -1,23 +1,17 @@
-"""Association types of an account: read, kept, and found for a mapping."""
+"""Association types of an account: read and kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from django.db import transaction
 
-from associations.engine.types import plain_type, primary_type
 from associations.models import AssociationMapping, AssociationType
 from connections import schemas
 from connections import services as connection_services
-from connections.catalogue import Code
-from connections.connectors.base import SchemaError
 from connections.models import HubSpotAccount
-from connections.records import AssociationType as Type
 from connections.records import AssociationTypeInfo
 
-PRIMARY, DEFAULT = "primary", "default"
 Types = Sequence[AssociationTypeInfo]
 
 
@@ -65,53 +59,3 @@ def refresh_types(account: HubSpotAccount) -> int:
     finally:
         hubspot.close()
     return len(pairs)
-
-
-def find_type(
-    chosen: str | Mapping[str, Any],
-    from_object: str,
-    to_object: str,
-    known: Types,
-    *,
-    many: bool,
-) -> Type:
-    """The association type that a mapping means.
-
-    Args: chosen, "primary", "default", {"category", "id"}, or "" for primary where the
-        pair of objects has one and the field holds one record, else default; both
-        objects by type id; known, what the account lists.
-    Raises: SchemaError (TYPE_UNKNOWN) with a sentence that says what there is instead.
-    """
-    listed = {Type(i.category, i.type_id) for i in known}
-    primary = primary_type(from_object, to_object)
-    plain = plain_type(from_object, to_object, known)
-    if chosen == "":
-        chosen = PRIMARY if primary in listed and not many else DEFAULT
-    if chosen == PRIMARY:
-        if primary is None or primary not in listed:
-            raise _unknown(
-                f"HubSpot has no primary link from {from_object} to {to_object}; use default."
-            )
-        return primary
-    if chosen == DEFAULT:
-        if plain is None:
-            raise _unknown(
-                f"HubSpot offers no links from {from_object} to {to_object}."
-            )
-        return plain
-    assert not isinstance(chosen, str), "read by the set-up file's parser"
-    asked = Type(str(chosen["category"]), int(chosen["id"]))
-    if asked not in listed:
-        raise _unknown(
-            f"HubSpot lists no association type {asked.category} {asked.type_id} from "
-            f"{from_object} to {to_object}."
-        )
-    if asked not in (primary, plain):
-        raise _unknown(
-            "Links with a label are not available yet; use primary or default."
-        )
-    return asked
-
-
-def _unknown(text: str) -> SchemaError:
-    return SchemaError(text, code=Code.TYPE_UNKNOWN)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.urls import reverse
 from django_q.models import OrmQ
@@ -26,19 +28,22 @@ def page_of(obj) -> str:
     return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[obj.pk])
 
 
-def typed(client, url) -> dict[str, str]:
+def typed(client, url) -> dict[str, Any]:
     """What the page's form would send if nothing were changed."""
     context = client.get(url).context
-    data: dict[str, str] = {}
+    data: dict[str, Any] = {}
     forms = [context["adminform"].form]
     for inline in context["inline_admin_formsets"]:
         forms += [inline.formset.management_form, *inline.formset.forms]
     for form in forms:
         for field in form:
             value = field.value()
-            if value is False or value is None:
+            if value is False or value is None or value == []:
                 continue
-            data[field.html_name] = "on" if value is True else str(value)
+            if isinstance(value, list):
+                data[field.html_name] = value
+            else:
+                data[field.html_name] = "on" if value is True else str(value)
     return data
 
 

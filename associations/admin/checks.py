@@ -22,7 +22,7 @@ from associations.setup.spec import (
 )
 from connections import services
 from connections.models import HubSpotAccount
-from connections.records import AssociationType, AssociationTypeInfo
+from connections.records import AssociationType
 from syncs.admin.forms import FieldMappingForm, MatchKeyForm, ObjectSyncForm, schemas_of
 from syncs.admin.scope import SyncFilterForm
 from syncs.models import ObjectSync
@@ -49,12 +49,7 @@ def known_types(account: HubSpotAccount, from_object: str, to_object: str) -> Ty
         account=account, from_object=from_object, to_object=to_object
     )
     if stored := list(rows):
-        return tuple(
-            AssociationTypeInfo(
-                r.category, r.type_id, r.label or None, from_object, to_object
-            )
-            for r in stored
-        )
+        return tuple(row.info for row in stored)
     hubspot = services.open_hubspot(account)
     try:
         found = hubspot.association_types(from_object, to_object)
@@ -68,7 +63,7 @@ class CheckedSyncForm(ObjectSyncForm):
     """Knows the forms below it, and what the set-up comes to when all of it is right."""
 
     settled: SyncSpec | None = None
-    types: Mapping[str, AssociationType] = {}
+    types: Mapping[str, tuple[AssociationType, ...]] = {}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

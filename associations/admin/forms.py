@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -11,46 +12,77 @@ from syncs.admin.forms import as_the_sync
 from syncs.models import ObjectSync
 
 if TYPE_CHECKING:
-    from django.forms import Select
+    from django.forms import SelectMultiple
 
     MappingForm = forms.ModelForm[AssociationMapping]
 else:
-    from unfold.widgets import UnfoldAdminSelectWidget as Select
+    from unfold.widgets import UnfoldAdminSelectMultipleWidget as SelectMultiple
 
     MappingForm = forms.ModelForm
 
 REFERENCES = "reference-fields"  # the id of the data list
-TYPES = [("", "Primary where there is one, else default"), ("primary", "Primary")]
-TYPES += [("default", "Default")]
+TYPES = [("primary", "Primary"), ("default", "Default")]
 
 
-class TypeField(forms.ChoiceField):
-    """ "", "primary", "default", or a type by category and id."""
+class TypeField(forms.MultipleChoiceField):
+    """ "" where nothing is chosen, else a word, a type by category and id, or a list.
 
-    widget = Select
+    A label is offered by its text and sent by its id; what is stored is what the set-up
+    file would say.
+    """
 
-    def prepare_value(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return f"{value.get('category')}:{value.get('id')}"
-        return value or ""
+    widget = SelectMultiple
+    labels: Mapping[str, Any] = {}  # how the file writes what is sent
 
-    def to_python(self, value: Any) -> Any:
-        category, sign, number = str(value or "").rpartition(":")
+    def offer(self, labels: Mapping[str, Any], kept: Any) -> None:
+        """Offer labels, and whatever is stored already."""
+        self.labels = labels
+        sent = [(name, word) for name, word in labels.items()]
+        known = {*labels, *(name for name, _ in TYPES)}
+        rest = [(n, n) for n in self.prepare_value(kept) if n not in known]
+        self.choices = [*TYPES, *((n, _text(n, w)) for n, w in sent), *rest]
+
+    def prepare_value(self, value: Any) -> list[str]:
+        words = value if isinstance(value, list) else [value] if value else []
+        by_word = {str(w): name for name, w in self.labels.items()}
+        return [
+            f"{w.get('category')}:{w.get('id')}"
+            if isinstance(w, dict)
+            else by_word.get(str(w), str(w))
+            for w in words
+        ]
+
+    def clean(self, value: Any) -> Any:
+        sent = [name for name in value or () if name]
+        found = [self._word(name) for name in super().clean(sent)]
+        return found[0] if len(found) == 1 else found or ""
+
+    def _word(self, name: str) -> Any:
+        if name in self.labels:
+            return self.labels[name]
+        category, sign, number = name.rpartition(":")
         if sign and number.isdecimal():
             return {"category": category, "id": int(number)}
-        return super().to_python(value)
-
-    def valid_value(self, value: Any) -> bool:
-        return super().valid_value(self.prepare_value(value))
+        return name
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool((initial or "") != self.to_python(data))
+        return super().has_changed(self.prepare_value(initial), data)
+
+
+def _text(name: str, word: Any) -> str:
+    return word if isinstance(word, str) else name
 
 
 class AssociationMappingForm(MappingForm):
     """A reference field of the app, its target sync and its association type."""
 
-    type = TypeField(label="Association type", choices=TYPES, required=False)
+    type = TypeField(
+        label="Association types",
+        choices=TYPES,
+        required=False,
+        help_text="None: primary where there is one and the field holds one record, else "
+        "default. Several: a link carries all of them.",
+    )
 
     class Meta:
         model = AssociationMapping
@@ -63,17 +95,16 @@ class AssociationMappingForm(MappingForm):
             "on_unlink",
         ]
 
-    def __init__(self, *args: Any, targets: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, targets: Any = None, labels: Any = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         if "app_field" not in self.fields:
             return
         self.fields["app_field"].widget.attrs["list"] = REFERENCES
-        kept = self.instance.type
-        if isinstance(kept, dict):
-            field = self.fields["type"]
-            assert isinstance(field, TypeField)
-            name = field.prepare_value(kept)
-            field.choices = [*TYPES, (name, name)]
+        field = self.fields["type"]
+        assert isinstance(field, TypeField)
+        field.offer(labels or {}, self.instance.type)
         as_the_sync(self.fields)
         if targets is not None:
             choice = self.fields["to_sync"]

@@ -10,10 +10,15 @@ from django.http import HttpRequest
 
 from associations.admin.checks import ROOT, CheckedSyncForm, Rows
 from associations.admin.forms import AssociationMappingForm
-from associations.models import AssociationLink, AssociationMapping
+from associations.engine.types import PRIMARIES
+from associations.models import AssociationLink, AssociationMapping, type_columns
+from associations.models import AssociationType as StoredType
 from associations.setup.spec import FilterSpec
+from associations.setup.types import choice_of
 from connections.admin.base import TabularInline
-from connections.records import Side
+from connections.connectors.base import SchemaError
+from connections.records import AssociationType, AssociationTypeInfo, Side
+from connections.schemas import load_object
 from syncs.admin.syncs import ObjectSyncAdmin
 from syncs.models import MatchKey, ObjectSync, SyncFilter
 from syncs.models.choices import Matching
@@ -23,6 +28,7 @@ COLUMNS = (
     "to_sync",
     "category",
     "type_id",
+    "also",
     "direction",
     "conflict",
     "on_unlink",
@@ -47,13 +53,37 @@ class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
                 pk=obj.pk
             )
         )
+        labels = labels_from(obj)
 
         class Aimed(made):  # type: ignore[misc, valid-type]
             def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
                 found: dict[str, Any] = super().get_form_kwargs(index)
-                return {**found, "targets": targets}
+                return {**found, "targets": targets, "labels": labels}
 
         return Aimed
+
+
+def labels_from(sync: ObjectSync) -> dict[str, Any]:
+    """How a set-up file writes the labels of links from a sync's HubSpot object, by
+    category and id; one that several objects share is offered once."""
+    try:
+        near = load_object(sync.app.hubspot, sync.hubspot_object).id
+    except SchemaError:
+        return {}
+    rows = StoredType.objects.filter(account=sync.app.hubspot_id, from_object=near)
+    by_far: dict[str, list[AssociationTypeInfo]] = {}
+    for row in rows.order_by("to_object", "category", "type_id"):
+        by_far.setdefault(row.to_object, []).append(row.info)
+    found: dict[str, Any] = {}
+    for infos in by_far.values():
+        for info in infos:
+            type_ = AssociationType(info.category, info.type_id)
+            if info.label is None or type_ in PRIMARIES:
+                continue
+            word = choice_of(type_, infos)
+            if word not in found.values():
+                found[f"{info.category}:{info.type_id}"] = word
+    return found
 
 
 class MappedSyncAdmin(ObjectSyncAdmin):
@@ -89,13 +119,14 @@ class MappedSyncAdmin(ObjectSyncAdmin):
             mapping = row.instance
             if found is None or mapping.pk is None:
                 continue
-            known = (mapping.category, mapping.type_id)
-            if known == (found.category, found.type_id):
+            if mapping.types == found:
                 continue
-            mapping.category, mapping.type_id = found.category, found.type_id
-            mapping.save(update_fields=["category", "type_id"])
-            # Another type is another mapping: it begins as a first sync.
-            AssociationLink.objects.filter(mapping=mapping).delete()
+            same = set(mapping.types) == set(found)
+            AssociationMapping.objects.filter(pk=mapping.pk).update(
+                **type_columns(found)
+            )
+            if not same:  # another mapping: it begins as a first sync
+                AssociationLink.objects.filter(mapping=mapping).delete()
 
 
 def _keep_filters(rows: Sequence[Any], settled: Sequence[FilterSpec]) -> None:

@@ -31,6 +31,8 @@ class MappingRule:
     """One association mapping.
 
     `kind` is "primary", "default" (the plain type, which owns the pair) or "label";
+    `also` are further types of a list: a link of the app's puts all of them on a pair, a
+    pair that carries any of them counts for the field, and an unlink takes all off;
     `many` says whether the app's field holds several; `direction` and `conflict` (hubspot,
     app or review) as in the set-up file; `on_unlink` is "keep_pair" or "remove_pair".
     """
@@ -42,6 +44,16 @@ class MappingRule:
     direction: str = "two_way"
     conflict: str = "hubspot"
     on_unlink: str = "keep_pair"
+    also: Types = NO_TYPES
+
+    @property
+    def types(self) -> Types:
+        """Every type that the app's link puts on a pair."""
+        return self.also | {self.type}
+
+    def counts(self, held: Types) -> bool:
+        """Whether a pair that carries these types is a link of the field."""
+        return self.kind == "default" or not self.types.isdisjoint(held)
 
     def lets(self, side: Side) -> bool:
         """Whether links may be written to a side."""
@@ -96,11 +108,15 @@ class EdgeChange:
 @dataclass(frozen=True, slots=True)
 class PairWrite:
     """The one write to a pair in HubSpot: associate with the complete set of types,
-    dissociate, or unlabel (take only these types off)."""
+    dissociate, or unlabel (take only these types off).
+
+    `off` are types that an associate leaves out: an account that adds what is written to
+    what stands must be told to take them off."""
 
     far_key: int
     kind: Literal["associate", "dissociate", "unlabel"]
     types: Types
+    off: Types = NO_TYPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,17 +206,17 @@ class _Pairs:
         self._removed: dict[int, set[AssociationType]] = {}
         self._led: dict[AssociationType, int] = {}  # where a primary goes
 
-    def add(self, far: int, type_: AssociationType) -> None:
-        self._added.setdefault(far, set()).add(type_)
-        if type_ in ONE_PRIMARY:
+    def add(self, far: int, types: Types) -> None:
+        self._added.setdefault(far, set()).update(types)
+        for type_ in types & ONE_PRIMARY:
             self._led[type_] = far
 
-    def remove(self, far: int, type_: AssociationType) -> None:
-        self._removed.setdefault(far, set()).add(type_)
+    def remove(self, far: int, types: Types) -> None:
+        self._removed.setdefault(far, set()).update(types)
 
-    def others(self, far: int, type_: AssociationType) -> Types:
-        """What a pair carries besides the plain type and this one."""
-        return self._held.get(far, NO_TYPES) - {self.plain, type_}
+    def others(self, far: int, types: Types) -> Types:
+        """What a pair carries besides the plain type and these."""
+        return self._held.get(far, NO_TYPES) - {self.plain} - types
 
     def writes(self) -> Iterator[PairWrite]:
         for far in sorted({*self._added, *self._removed}):
@@ -208,9 +224,12 @@ class _Pairs:
             removed = self._removed.get(far, set()) - added
             if added:
                 moved = {t for t, to in self._led.items() if to != far}
-                kept = self._held.get(far, NO_TYPES) - removed - moved
-                types = kept | added | {self.plain}
-                yield PairWrite(far, "associate", frozenset(types))
+                held = self._held.get(far, NO_TYPES)
+                types = frozenset((held - removed - moved) | added | {self.plain})
+                off = (
+                    held - types - moved
+                )  # HubSpot takes a primary that moves off itself
+                yield PairWrite(far, "associate", types, off)
             elif self.plain in removed:
                 yield PairWrite(far, "dissociate", NO_TYPES)
             else:
@@ -233,9 +252,7 @@ class _Field:
         self.rule, self.app, self.hubspot = rule, app, hubspot
         self.fars, self.pairs, self.result = fars, pairs, result
         self.first = state.base is None
-        self.shown = {
-            k: t for k, t in hubspot.items() if rule.kind == "default" or rule.type in t
-        }
+        self.shown = {k: t for k, t in hubspot.items() if rule.counts(t)}
         self.apart = frozenset(k for k, s in state.apart.items() if self._apart(k, s))
         self.base: Mapping[int, Types] = {
             k: t
@@ -402,16 +419,23 @@ class _Field:
                 self._unlink(base, "The app's field was cleared.", why)
             return
         led = hubspot is not None or any(k in self.shown for k in self.apart)
-        moves = self.rule.type in ONE_PRIMARY and led
+        moves = led and not self.rule.types.isdisjoint(ONE_PRIMARY)
         ended = base if base is not None and base != far else None
         # HubSpot demotes a former primary by itself; its plain link stays.
-        stays = moves and ended is not None and not self._takes_pair(ended)
+        stays = (
+            moves
+            and ended is not None
+            and not self._takes_pair(ended)
+            and self.rule.types.isdisjoint(
+                self.hubspot.get(ended, NO_TYPES) - ONE_PRIMARY
+            )
+        )
         if ended in self.held and not self._frozen(ended) and not stays:
             if self._let_go(ended, why):
                 ended = None
             else:
                 why = f"conflict: {self.rule.conflict}"
-        self.pairs.add(far, self.rule.type)
+        self.pairs.add(far, self.rule.types)
         text = (
             "The app's field holds another record."
             if moves
@@ -457,7 +481,7 @@ class _Field:
         if target is Side.HUBSPOT and gone:
             self._unlink(far, "The app's field no longer holds it.", why, wanted)
         elif target is Side.HUBSPOT:
-            self.pairs.add(far, self.rule.type)
+            self.pairs.add(far, self.rule.types)
             self._change(Side.HUBSPOT, "link", far, "The app has the link.", why, None)
         elif gone:
             wanted[:] = [k for k in wanted if k != far]  # a list may hold it twice
@@ -520,7 +544,7 @@ class _Field:
 
     def _gained(self, far: int) -> Types:
         """The types a pair got since both sides agreed on it."""
-        return self.pairs.others(far, self.rule.type) - self.base.get(far, NO_TYPES)
+        return self.pairs.others(far, self.rule.types) - self.base.get(far, NO_TYPES)
 
     def _hubspot_wins(self) -> bool:
         return self.rule.conflict == "hubspot" and self.rule.lets(Side.APP)
@@ -529,7 +553,7 @@ class _Field:
         """Whether unlinking a primary or a label removes the pair, too."""
         if self.rule.kind == "default" or self.rule.on_unlink != "remove_pair":
             return False
-        return not self.pairs.others(far, self.rule.type)
+        return not self.pairs.others(far, self.rule.types)
 
     def _let_go(self, far: int, why: str) -> bool:
         """Unlink what the field moved away from.
@@ -559,12 +583,11 @@ class _Field:
             if self._gained(far) and self._hubspot_wins():
                 self._put_back(far, wanted)
                 return
-            self.pairs.remove(far, rule.type)
+            self.pairs.remove(far, rule.types)
         elif self._takes_pair(far):
-            self.pairs.remove(far, rule.type)
-            self.pairs.remove(far, self.pairs.plain)
+            self.pairs.remove(far, rule.types | {self.pairs.plain})
         else:
-            self.pairs.remove(far, rule.type)
+            self.pairs.remove(far, rule.types & self.hubspot.get(far, NO_TYPES))
         self._change(Side.HUBSPOT, "unlink", far, text, why, far)
 
     def _put_back(self, far: int, wanted: list[int] | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from associations.engine.links import MappingRule
@@ -21,6 +21,8 @@ from syncs.models import ObjectSync
 from syncs.models.choices import Direction
 from syncs.run.idset import pages
 from syncs.run.session import Session
+
+LABEL_LENGTH = 120  # characters that a change stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,7 @@ def discovered(
     rows = StoredType.objects.filter(
         account=account_id, from_object=from_object, to_object=to_object
     )
-    return tuple(
-        AssociationTypeInfo(
-            r.category, r.type_id, r.label or None, from_object, to_object
-        )
-        for r in rows
-    )
+    return tuple(row.info for row in rows)
 
 
 def _narrowed(mapping: AssociationMapping, sync: ObjectSync) -> str:
@@ -142,19 +139,20 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
         end = _end(session, row)
         if end is None:
             continue
-        type_ = AssociationType(row.category, row.type_id or 0)
-        kind = _kind(type_, plain)
+        types = row.types
+        kind = kind_of(types, plain)
         rule = MappingRule(
             key=str(row.pk),
-            type=type_,
+            type=types[0],
             kind=kind,
+            also=frozenset(types[1:]),
             many=end.many,
             direction=_narrowed(row, sync),
             conflict=row.conflict
             or (sync.conflict if sync.conflict != "latest" else "hubspot"),
             on_unlink=row.on_unlink,
         )
-        mappings.append(Mapped(row, rule, end, _label(row, kind)))
+        mappings.append(Mapped(row, rule, end, _label(row, types, plain, known)))
     return Pair(
         from_object=from_object,
         to_object=to_object,
@@ -178,14 +176,27 @@ def _end(session: Session, row: AssociationMapping) -> AppEnd | None:
     return None
 
 
-def _kind(type_: AssociationType, plain: AssociationType | None) -> str:
-    if type_ == plain:
+def kind_of(types: Sequence[AssociationType], plain: AssociationType | None) -> str:
+    """What a mapping's types make of it: the plain one owns the pair."""
+    if plain in types:
         return "default"
-    return "primary" if type_ in PRIMARIES else "label"
+    return "primary" if any(t in PRIMARIES for t in types) else "label"
 
 
-def _label(row: AssociationMapping, kind: str) -> str:
-    return f"{row.to_sync.hubspot_object} · {kind}"
+def _label(
+    row: AssociationMapping,
+    types: Sequence[AssociationType],
+    plain: AssociationType | None,
+    known: Iterable[AssociationTypeInfo],
+) -> str:
+    """How changes name what they write, such as "companies · Decision maker"."""
+    texts = {AssociationType(i.category, i.type_id): i.label for i in known}
+    words = [
+        kind if (kind := kind_of([t], plain)) != "label" else texts.get(t) or t.type_id
+        for t in types
+    ]
+    shown = f"{row.to_sync.hubspot_object} · {', '.join(map(str, words))}"
+    return shown if len(shown) <= LABEL_LENGTH else f"{shown[: LABEL_LENGTH - 1]}…"
 
 
 def writes_app(mapped: Mapped) -> bool:

@@ -224,9 +224,7 @@ def _row(
     mapped: Mapped, near: RecordLink, far: RecordLink, edges: Mapping[str, Stored]
 ) -> AssociationLink | None:
     types = edges.get(far.hubspot_id or "", [])
-    in_hubspot = bool(types) and (
-        mapped.rule.kind == "default" or mapped.rule.type in types_of(types)
-    )
+    in_hubspot = bool(types) and mapped.rule.counts(types_of(types))
     in_app = mapped.end.name_of(far) in (mapped.end.ids(near) or ())
     if not in_hubspot and not in_app:
         return None

@@ -220,10 +220,9 @@ class LinkUndoer:
         self, pair: Pair, mapped: Mapped, former: Pairs, far: RecordLink
     ) -> RecordLink:
         """The record that the mapping's link goes back to, else the one it leaves."""
-        type_ = [mapped.rule.type.category, mapped.rule.type.type_id]
         for remote_id, types in former.items():
             back = self._far(pair, Side.HUBSPOT, remote_id)
-            if type_ in types and back is not None:
+            if mapped.rule.types & types_of(types) and back is not None:
                 return back
         return far
 

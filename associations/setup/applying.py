@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from django.db import models, transaction
 from django.utils import timezone
 
-from associations.models import AssociationMapping
+from associations.models import AssociationMapping, type_columns
 from associations.services import save_types
 from associations.setup import environment, live, parsing, reading
 from associations.setup.checking import Checked
@@ -244,12 +244,13 @@ class _Writer:
     def _links(
         self, sync: ObjectSync, checked: Checked, rows: Mapping[str, ObjectSync]
     ) -> bool:
-        wanted: dict[tuple[str, int, str, int], dict[str, Any]] = {}
+        wanted: dict[tuple[Any, ...], dict[str, Any]] = {}
         for position, link in enumerate(checked.spec.associations):
-            found = checked.types[link.path]
-            key = (link.app_field, rows[link.to].pk, found.category, found.type_id)
+            types = checked.types[link.path]
+            key = (link.app_field, rows[link.to].pk, frozenset(types))
             wanted[key] = {
                 "position": position,
+                **type_columns(types),
                 "type": dict(link.type)
                 if isinstance(link.type, Mapping)
                 else link.type,
@@ -258,7 +259,7 @@ class _Writer:
                 "on_unlink": link.on_unlink,
             }
         held = {
-            (m.app_field, m.to_sync_id, m.category, m.type_id or 0): m
+            (m.app_field, m.to_sync_id, frozenset(m.types)): m
             for m in AssociationMapping.objects.filter(sync=sync)
         }
         # A mapping whose type changes is another mapping: it begins as a first sync.
@@ -266,11 +267,7 @@ class _Writer:
             held,
             wanted,
             lambda key: AssociationMapping(
-                sync=sync,
-                app_field=key[0],
-                to_sync_id=key[1],
-                category=key[2],
-                type_id=key[3],
+                sync=sync, app_field=key[0], to_sync_id=key[1]
             ),
         )
 

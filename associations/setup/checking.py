@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from zoneinfo import ZoneInfo
 
-from associations.services import Types, find_type
+from associations.services import Types
 from associations.setup.archive import check_archive
 from associations.setup.defaults import default_match
 from associations.setup.filters import NOUN, check_filter
@@ -19,6 +19,7 @@ from associations.setup.spec import (
     MatchPart,
     SyncSpec,
 )
+from associations.setup.types import find_types
 from connections.connectors.base import ConnectorError
 from connections.records import (
     AssociationType,
@@ -40,7 +41,8 @@ class Checked:
 
     spec: SyncSpec
     objects: Mapping[Side, ObjectType]
-    types: Mapping[str, AssociationType] = field(default_factory=dict)  # by path
+    # By the association's path, as it names them.
+    types: Mapping[str, tuple[AssociationType, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -298,21 +300,20 @@ class SyncCheck:
         self,
         targets: Mapping[str, tuple[str, str]],
         types: Callable[[str, str], Types],
-    ) -> dict[str, AssociationType]:
+    ) -> dict[str, tuple[AssociationType, ...]]:
         """Check the associations.
 
         Args: targets, each sync of the app with its HubSpot and app object's name;
             types, reads the association types from one object to another.
-        Returns: the type of each, by the association's path.
+        Returns: the types of each, by the association's path.
         """
-        found: dict[str, AssociationType] = {}
+        found: dict[str, tuple[AssociationType, ...]] = {}
         seen: set[str] = set()
         for link in self.spec.associations:
             if link.app_field in seen:
                 self.problems.add(
                     f"{link.path}.app_field",
-                    f"{link.app_field} is mapped twice; several types for one field are "
-                    "not available yet.",
+                    f"{link.app_field} is mapped twice: give one mapping a list of types.",
                 )
             seen.add(link.app_field)
             self._narrows(link.direction, link.path)
@@ -322,7 +323,7 @@ class SyncCheck:
                 continue
             near = self.objects[Side.HUBSPOT].id
             try:
-                found[link.path] = find_type(
+                found[link.path] = find_types(
                     link.type,
                     near,
                     target.id,

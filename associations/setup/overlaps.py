@@ -110,9 +110,10 @@ def _associations() -> Iterator[Found]:
             continue
         account, here = _place(sync, Side.HUBSPOT)
         _, there = _place(row.to_sync, Side.HUBSPOT)
-        kind = _kind(row, account, here, there)
-        at = (account, frozenset((here, there)), kind)
-        writers.setdefault(at, {})[sync.pk] = sync
+        for type_ in row.types:
+            kind = _kind(type_, account, here, there)
+            at = (account, frozenset((here, there)), kind)
+            writers.setdefault(at, {})[sync.pk] = sync
     for (_, _, kind), found in writers.items():
         if len(found) > 1:
             syncs = tuple(found[i] for i in sorted(found))
@@ -124,9 +125,8 @@ def _associations() -> Iterator[Found]:
             )
 
 
-def _kind(row: AssociationMapping, account: int, here: str, there: str) -> str:
+def _kind(type_: AssociationType, account: int, here: str, there: str) -> str:
     """The type, as both ends call it: an inverse has another id."""
-    type_ = AssociationType(row.category, row.type_id or 0)
     if type_ in PRIMARIES:
         return "primary"
     if type_ == plain_type(here, there, discovered(account, here, there)):

@@ -9,7 +9,8 @@ from typing import Any
 from connections.records import Side
 
 BASE_URL = "https://api.hubapi.com"
-AssociationChoice = str | Mapping[str, Any]  # "", "primary", "default", {category, id}
+# "", "primary", "default", a label's text, {category, id}, or a list of these.
+AssociationChoice = str | Mapping[str, Any] | list[Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from associations.setup.filters import read_filters
-from associations.setup.keys import Keys, shown, unavailable
+from associations.setup.keys import Keys, shown
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import (
     AssociationChoice,
@@ -291,20 +291,28 @@ def _association(value: Any, path: str, problems: Problems) -> AssociationSpec |
 
 
 def _type(keys: Keys, problems: Problems) -> AssociationChoice:
-    value = keys.tree.get("type")
-    if value is None or value in ("primary", "default"):
-        return value or ""
-    if isinstance(value, list):
-        unavailable(problems, keys.at("type"), "A list of association types")
+    value, path = keys.tree.get("type"), keys.at("type")
+    if value is None:
         return ""
+    if not isinstance(value, list):
+        return _one_type(value, path, problems)
+    if not value:
+        problems.add(path, "type must name at least one association type.")
+    read = [_one_type(v, f"{path}[{at}]", problems) for at, v in enumerate(value)]
+    found = [t for t in read if t]
+    return found[0] if len(found) == 1 else found or ""
+
+
+def _one_type(value: Any, path: str, problems: Problems) -> AssociationChoice:
+    """One type; "" with a problem where it is none."""
     if isinstance(value, dict):
-        return _type_by_id(value, keys.at("type"), problems)
-    close = hint(str(value), ("primary", "default"), most=0)
-    also = close if "Did you mean" in close else " Give its {category, id}."
+        return _type_by_id(value, path, problems)
+    if isinstance(value, str) and value.strip():
+        return value.strip()
     problems.add(
-        keys.at("type"),
-        f"Naming an association type by its label ({shown(value)}) is not available "
-        f"yet.{also}",
+        path,
+        f"A type is primary, default, a label's text or {{category, id}}, not "
+        f"{shown(value)}.",
     )
     return ""
 
