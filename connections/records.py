@@ -148,6 +148,67 @@ class JoinTable:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTable:
+    """A table whose rows link records, as a set-up names it.
+
+    `near` and `far` are ids of object types; `from_columns` and `to_columns` hold their
+    keys, named as a reference field is (several columns with commas); `label` is the
+    column that says what kind of link a row is, "" where there is none.
+    """
+
+    name: str
+    near: str
+    far: str
+    from_columns: str
+    to_columns: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFault:
+    """What keeps a link table from working; `part` is name, from, to or label."""
+
+    part: str
+    text: str
+    code: str
+    writing: bool = False  # it matters only where rows are written
+
+
+@dataclass(frozen=True, slots=True)
+class TableReport:
+    """What a link table can do: `single` if it holds one row a pair of records."""
+
+    faults: tuple[TableFault, ...] = ()
+    single: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """One row of a link table, seen from its near record; `label` as it stands there."""
+
+    to_id: str
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRows:
+    """The rows of a record; `complete` is False where some far record is hidden."""
+
+    rows: tuple[LinkRow, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RowsWrite:
+    """What the rows of one pair of records are to become: their labels, each once."""
+
+    from_id: str
+    to_id: str
+    before: tuple[str | None, ...]
+    after: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """Everything that discovery found in one connected system."""
 
@@ -394,6 +455,7 @@ class Capabilities:
     reference_mode: str = "delta"  # delta | replace
     targets_must_exist: bool = True
     carries_labels: bool = False
+    link_tables: bool = False  # rows of a table can be links (`TableConnector`)
     archives: bool = False  # `archive` exists, and people can take it back
     deletes: bool = False  # `delete` exists
     undo_create: str = ""  # why a create cannot be undone; "" where it can

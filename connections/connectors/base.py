@@ -32,13 +32,17 @@ from connections.records import (
     Fed,
     Fetched,
     Linked,
+    LinkRows,
+    LinkTable,
     ObjectType,
     Outcome,
     Page,
     Patch,
     Record,
     Report,
+    RowsWrite,
     Schema,
+    TableReport,
     Want,
     Window,
 )
@@ -295,6 +299,25 @@ class FeedConnector(Connector, Protocol):
 
     def feed_setup(self, names: Sequence[str], *, remove: bool = False) -> str:
         """What an administrator of the system runs to make it log objects, or stop."""
+
+
+class TableConnector(Connector, Protocol):
+    """A system in which rows of a table are links (`Capabilities.link_tables`)."""
+
+    def link_table(self, table: LinkTable) -> TableReport:
+        """Look whether a table's rows can be read and written as links."""
+
+    def link_rows(self, table: LinkTable, ids: Sequence[str]) -> Mapping[str, LinkRows]:
+        """Read the rows of near records, 1,000 records a statement, by record id."""
+
+    def write_link_rows(
+        self, table: LinkTable, writes: Sequence[RowsWrite]
+    ) -> list[Outcome]:
+        """Make pairs' rows what they are to be; outcomes in the order of `writes`.
+
+        A row that changes its label stays the same row. CHANGED_SINCE_PLAN where a row
+        is not what it was before.
+        """
 
 
 class AssociationConnector(Connector, Protocol):

@@ -22,6 +22,9 @@ from connections.connectors.postgres.deleting import Deleter
 from connections.connectors.postgres.fields import schema_of
 from connections.connectors.postgres.keys import check_keys
 from connections.connectors.postgres.known import Tables
+from connections.connectors.postgres.link_rows import read_rows
+from connections.connectors.postgres.link_tables import examine, shape_of
+from connections.connectors.postgres.link_writing import RowWriter
 from connections.connectors.postgres.numbers import reserve
 from connections.connectors.postgres.reading import FETCH_BATCH, PAGE_SIZE, Reader
 from connections.connectors.postgres.selection import (
@@ -37,13 +40,17 @@ from connections.records import (
     Draft,
     Fed,
     Fetched,
+    LinkRows,
+    LinkTable,
     ObjectType,
     Outcome,
     Page,
     Patch,
     Record,
     Report,
+    RowsWrite,
     Schema,
+    TableReport,
     Want,
     Window,
 )
@@ -69,6 +76,7 @@ class PostgresConnector:
         overlap_s=OVERLAP_S,
         reserves_ids=True,
         deletes=True,
+        link_tables=True,
         undo_create="A row that was inserted cannot be archived: delete it by hand.",
     )
 
@@ -249,7 +257,7 @@ class PostgresConnector:
         try:
             return self._writer(obj, want, written).create(drafts)
         except SchemaError:
-            self._tables.forget(obj)
+            self._tables.forget(obj.id)
             raise
 
     def update(
@@ -260,7 +268,7 @@ class PostgresConnector:
         try:
             return self._writer(obj, want, written).update(patches)
         except SchemaError:
-            self._tables.forget(obj)
+            self._tables.forget(obj.id)
             raise
 
     def _writer(self, obj: ObjectType, want: Want, written: set[str]) -> Writer:
@@ -288,6 +296,28 @@ class PostgresConnector:
         """Delete rows for good; one that others would be deleted with is refused."""
         table, _ = self._tables.of(obj)
         return Deleter(self._db, table).delete(ids)
+
+    # Link tables -----------------------------------------------------------------------
+
+    def link_table(self, table: LinkTable) -> TableReport:
+        """Look at a table anew: two statements."""
+        self._tables.forget(table.name)
+        chosen = None if self._chosen is None else set(self._chosen)
+        return examine(self._db, self._tables, table, chosen)
+
+    def link_rows(self, table: LinkTable, ids: Sequence[str]) -> Mapping[str, LinkRows]:
+        """Read the rows of near records by their ids."""
+        return read_rows(self._db, shape_of(self._tables, table), ids)
+
+    def write_link_rows(
+        self, table: LinkTable, writes: Sequence[RowsWrite]
+    ) -> list[Outcome]:
+        """Update, delete and insert rows, a statement for each."""
+        try:
+            return RowWriter(self._db, shape_of(self._tables, table)).write(writes)
+        except SchemaError:
+            self._tables.forget(table.name)
+            raise
 
 
 __all__ = ["ConnectorError", "PostgresConnector"]

@@ -63,13 +63,9 @@ class Tables:
 
         Raises: SchemaError where it is gone or has no primary key.
         """
-        with self._lock:
-            if obj.id not in self._complete:
-                self._known |= self.ask([obj.id])
-                self._complete.add(obj.id)
-            table, tables = self._known.get(obj.id), self._known
+        table, tables = self.named(obj.id), self._known
         if table is None:
-            self.forget(obj)
+            self.forget(obj.id)
             raise SchemaError(f"The schema {self._schema} has no table {obj.id}.")
         if not table.key:
             raise SchemaError(keyless(table))
@@ -80,8 +76,17 @@ class Tables:
             )
         return table, tables
 
-    def forget(self, obj: ObjectType) -> None:
+    def named(self, name: str) -> Table | None:
+        """A table as the server has it, with or without a key; None if there is none."""
+        with self._lock:
+            if name not in self._complete:
+                self._known |= self.ask([name])
+                if name in self._known:
+                    self._complete.add(name)
+            return self._known.get(name)
+
+    def forget(self, name: str) -> None:
         """Ask the server's catalogue again next time."""
         with self._lock:
-            self._complete.discard(obj.id)
-            self._known = {n: t for n, t in self._known.items() if n != obj.id}
+            self._complete.discard(name)
+            self._known = {n: t for n, t in self._known.items() if n != name}
