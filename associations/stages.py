@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
 from associations.models import AssociationLink, AssociationMapping, LinkState
+from associations.run import explaining
 from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.keeping import COUNTED, KINDS
 from associations.run.ledger import NOTE
@@ -30,12 +31,13 @@ from connections.catalogue import Code
 from connections.records import Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
+from syncs.run.gates import Question, Relation, Walk
 from syncs.run.holding import check_limits
 from syncs.run.idset import IdSet, pages
 from syncs.run.planning import show
 from syncs.run.pull import reread
 from syncs.run.session import Session
-from syncs.run.stage import Chunk, Inline, Undoing
+from syncs.run.stage import Chunk, Ids, Inline, Undoing
 from syncs.run.store import save_links
 from syncs.run.unknown import unfinished
 from syncs.run.writes import close, save_changes
@@ -330,6 +332,17 @@ class AssociationStage:
         )
         # A record that is due has none of its links rest.
         RecordLink.objects.filter(pk__in=rows.values("link")).update(dirty=True)
+
+    # Explain ----------------------------------------------------------------------------
+
+    def relations(self, sync_id: int) -> Sequence[Relation]:
+        return explaining.relations(sync_id)
+
+    def waits(self, relation: Relation, near: RecordLink, far_ids: Ids) -> str:
+        return explaining.waits(relation, near, far_ids)
+
+    def explain(self, walk: Walk, question: Question) -> None:
+        explaining.LinkLook(walk, question, self.pairs).explain()
 
     # Count ------------------------------------------------------------------------------
 

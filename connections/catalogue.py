@@ -27,6 +27,8 @@ class Code(StrEnum):
     DUPLICATE_KEY = "DUPLICATE_KEY"
     MATCH_AMBIGUOUS = "MATCH_AMBIGUOUS"
     ID_REUSED = "ID_REUSED"
+    NOT_READ = "NOT_READ"
+    EXCLUDED = "EXCLUDED"
     CONFLICT = "CONFLICT"
     RECORD_GONE = "RECORD_GONE"
     RECORD_MERGED = "RECORD_MERGED"
@@ -34,6 +36,7 @@ class Code(StrEnum):
     TARGET_NOT_MATCHED = "TARGET_NOT_MATCHED"
     TARGET_AMBIGUOUS = "TARGET_AMBIGUOUS"
     TYPE_UNKNOWN = "TYPE_UNKNOWN"
+    TYPE_NOT_MAPPED = "TYPE_NOT_MAPPED"
     LIMIT_REACHED = "LIMIT_REACHED"
     DIRECTION_FORBIDS = "DIRECTION_FORBIDS"
     CYCLE = "CYCLE"
@@ -127,6 +130,14 @@ CATALOGUE: dict[Code, Entry] = {
         "its id may have been given away.",
         "Keep the pair if it is right; else unpair the two records, or pair anew by key.",
     ),
+    Code.NOT_READ: Entry(
+        "The record exists, and no run has read it yet.",
+        "Run the sync: sync --app NAME --sync NAME, or Sync now on its page.",
+    ),
+    Code.EXCLUDED: Entry(
+        "The record is outside of the filters of its sync.",
+        "Change the record's value, or the filter, if it should sync.",
+    ),
     Code.CONFLICT: Entry(
         "Both sides changed the value and a person decides.",
         "Choose the value that wins.",
@@ -154,6 +165,10 @@ CATALOGUE: dict[Code, Entry] = {
     Code.TYPE_UNKNOWN: Entry(
         "The association type of this mapping no longer exists in HubSpot.",
         "Refresh the schema and choose another type or label.",
+    ),
+    Code.TYPE_NOT_MAPPED: Entry(
+        "HubSpot links the two records by a type that this mapping does not follow.",
+        "Give the link the mapped type in HubSpot, or map the type that it has.",
     ),
     Code.LIMIT_REACHED: Entry(
         "The record has as many links as the system allows.",

@@ -458,4 +458,5 @@ class Capabilities:
     link_tables: bool = False  # rows of a table can be links (`TableConnector`)
     archives: bool = False  # `archive` exists, and people can take it back
     deletes: bool = False  # `delete` exists
+    numeric_ids: bool = False  # an id is a whole number, and nothing else is one
     undo_create: str = ""  # why a create cannot be undone; "" where it can

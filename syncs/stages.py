@@ -10,11 +10,12 @@ from django.db.models import Count
 from syncs.models import Change, RecordLink
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
 from syncs.run.archiving import Archiver
+from syncs.run.gates import Question, Relation, Walk
 from syncs.run.planning import RecordPlanner, show
 from syncs.run.review import drop_orphans, fields_waiting
 from syncs.run.scope import read_what_filters_need
 from syncs.run.session import Session
-from syncs.run.stage import Chunk, Inline, Undoing
+from syncs.run.stage import Chunk, Ids, Inline, Undoing
 from syncs.run.undoing import undo_records
 from syncs.run.unknown import resolve_records
 from syncs.run.writes import RecordWriter
@@ -37,7 +38,8 @@ class RecordStage:
     def prepare(self, session: Session) -> None:
         """Nothing is asked about a record that went since; what fields there are, the
         session knows."""
-        drop_orphans(session.sync)
+        if session.run.pk:  # only a run tidies up
+            drop_orphans(session.sync)
 
     def read(self, chunk: Chunk) -> None:
         """The record links hold what was read, but for what a filter is new to."""
@@ -80,6 +82,15 @@ class RecordStage:
 
     def retry(self, sync_id: int) -> None:
         """Nothing: records have their own back-off."""
+
+    def relations(self, sync_id: int) -> Sequence[Relation]:
+        return ()
+
+    def waits(self, relation: Relation, near: RecordLink, far_ids: Ids) -> str:
+        return ""
+
+    def explain(self, walk: Walk, question: Question) -> None:
+        """Records are no links."""
 
     def work(self, session: Session) -> None:
         planned = (

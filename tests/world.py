@@ -210,6 +210,12 @@ class World:
             "contacts", contact, "companies", company, [spec]
         )
 
+    def link(self, contact: str, company: str) -> None:
+        """Link the two in HubSpot by the plain type alone."""
+        self.client.crm.associations.v4.basic_api.create_default(
+            "contacts", contact, "companies", company
+        )
+
     def unlink(self, contact: str, company: str) -> None:
         self.client.crm.associations.v4.basic_api.archive(
             "contacts", contact, "companies", company

@@ -78,7 +78,8 @@ def load_pairs(session: Session) -> tuple[Pair, ...]:
     )
     grouped: dict[tuple[str, int], list[AssociationMapping]] = {}
     for row in rows:
-        _turn(row, _narrowed(row, session.sync))
+        if session.run.pk:  # who only looks turns nothing
+            _turn(row, _narrowed(row, session.sync))
         # What a person takes back may well be of syncs that were turned off for it.
         on = row.to_sync.enabled or session.run.undo_of_id is not None
         if not on or row.to_sync.archived_at:

@@ -67,6 +67,10 @@ class LinkPlanner:
             self._take(link, results[link.pk])
         self.ledger.save(self.scope)
 
+    def result(self, link: RecordLink) -> Result:
+        """What the merge makes of one record, as far as it takes part."""
+        return self._merge(link) if link in self.links else Result()
+
     def _merge(self, link: RecordLink) -> Result:
         edges = self._edges_of(link)
         hubspot: dict[int, Types] | None = None

@@ -52,7 +52,8 @@ def find_gone(
             code=Code.RECORD_GONE,
         )
     # Only this column: another run may be at work on the far sync's records.
-    update_rows(gone, [f"{side}_vanished_at"])
+    if session.run.pk:  # who only looks keeps nothing
+        update_rows(gone, [f"{side}_vanished_at"])
     return [link.pk for link in gone]
 
 

@@ -18,8 +18,10 @@ from django.utils.module_loading import import_string
 from connections.records import InlineEdge, Reference, Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.gates import Question, Relation, Walk
 from syncs.run.session import Session, now
 
+Ids = Mapping[Side, str | None]  # what each side calls a record
 MOVED = "changed since"  # why an undo leaves something, in a word or two
 
 
@@ -197,6 +199,18 @@ class Stage(Protocol):
 
     def retry(self, sync_id: int) -> None:
         """Let the next run try what fails here, whatever its back-off."""
+
+    def relations(self, sync_id: int) -> Sequence[Relation]:
+        """What ties a sync's records to others, and others to them."""
+
+    def waits(self, relation: Relation, near: RecordLink, far_ids: Ids) -> str:
+        """What is known of a link whose far record is not to be had; "" for nothing."""
+
+    def explain(self, walk: Walk, question: Question) -> None:
+        """Go through a link's gates, from `mapped` on.
+
+        Raises: Shut at the first that is.
+        """
 
     def work(self, session: Session) -> None:
         """Count this stage's planned changes as a dry run's work."""

@@ -17,6 +17,7 @@ from syncs.services.approvals import (
     waits,
 )
 from syncs.services.conflicts import values_of
+from syncs.services.explain import BadId, Explanation, explain
 from syncs.services.pairing import PairError, keep_apart, pair, pair_anew, unpair
 from syncs.services.pruning import prune
 from syncs.services.reports import report
@@ -38,6 +39,8 @@ from syncs.services.undo import left_alone, start_undo, undo_report, undoable
 
 __all__ = [
     "FAILED",
+    "BadId",
+    "Explanation",
     "PairError",
     "RunError",
     "all_held",
@@ -52,6 +55,7 @@ __all__ = [
     "drop_run",
     "enqueue",
     "execute",
+    "explain",
     "held_children",
     "keep_apart",
     "left_alone",

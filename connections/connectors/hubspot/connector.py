@@ -64,6 +64,7 @@ class HubSpotConnector:
         tells_field_times=True,
         archives=True,
         carries_labels=True,
+        numeric_ids=True,
     )
 
     def __init__(
