@@ -11,6 +11,9 @@ from connections.sealed import SealedField
 
 class ApiVersion(models.TextChoices):
     DATED = "2026-03", "2026-03"
+    V4 = "v4", "v4 (records v3, associations v4)"
+    V3 = "v3", "v3 (no association labels)"
+    NEXT = "2026-09", "2026-09 (experimental)"
 
 
 class Kind(models.TextChoices):

@@ -19,6 +19,7 @@ from connections.connectors.base import (
     Context,
     Meter,
 )
+from connections.connectors.hubspot.paths import Paths
 from connections.models import ConnectedApp, HubSpotAccount
 from connections.records import Report, Schema, same_system
 from connections.schemas import Owner, save_schema
@@ -63,6 +64,11 @@ def open_hubspot(
         context,
     )
     return cast(AssociationConnector, opened)
+
+
+def knows_labels(account: HubSpotAccount) -> bool:
+    """Whether links carry labels under the account's API version."""
+    return not Paths.of(account.api_version).version.named_links
 
 
 def open_app(

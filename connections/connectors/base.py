@@ -331,6 +331,12 @@ class AssociationConnector(Connector, Protocol):
         Args: both, object type ids ("0-1", "2-123").
         """
 
+    def shows_all_links(self, from_object: str, to_object: str) -> bool:
+        """Whether `associations` shows every link from one object type to the other.
+
+        Where it does not, nothing is concluded from what it lacks.
+        """
+
     def associations(
         self, from_object: str, to_object: str, ids: Sequence[str]
     ) -> Mapping[str, tuple[Linked, ...]]:

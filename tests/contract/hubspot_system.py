@@ -46,7 +46,10 @@ class HubSpotSystem:
     def connect(self, token: str = "", **changes: Any) -> HubSpotConnector:
         """Another connector; its pauses take no time."""
         connector = HubSpotConnector(
-            {"base_url": changes.pop("base_url", self.sandbox.hubspot_url)},
+            {
+                "base_url": changes.pop("base_url", self.sandbox.hubspot_url),
+                "api_version": changes.pop("api_version", ""),
+            },
             {"token": token or self.sandbox.token},
             changes.pop("context", self.context),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from connections.connectors.hubspot import history
 from connections.connectors.hubspot.api import Api, text
 from connections.connectors.hubspot.dialect import HubSpotDialect
 from connections.connectors.hubspot.links import Links
+from connections.connectors.hubspot.named_links import NamedLinks
 from connections.connectors.hubspot.paths import DEFAULT_VERSION, Paths
 from connections.connectors.hubspot.reading import Reader
 from connections.connectors.hubspot.schema import SchemaReader
@@ -83,9 +85,13 @@ class HubSpotConnector:
             context,
             dialect=HubSpotDialect(),
         )
+        self._cautions = (paths.version.caution,) if paths.version.caution else ()
         self._api = Api(self._door, paths)
         self._reader, self._writer = Reader(self._api), Writer(self._api)
-        self._schema, self._links = SchemaReader(self._api), Links(self._api)
+        self._schema = SchemaReader(self._api)
+        by_name = paths.version.named_links
+        self._links = NamedLinks(self._api) if by_name else Links(self._api)
+        self.capabilities = replace(self.capabilities, carries_labels=not by_name)
 
     def close(self) -> None:
         self._door.close()
@@ -101,7 +107,10 @@ class HubSpotConnector:
                 self._api.paths.objects(CONTACTS),
                 query={"limit": "1"},
             )
-            return Report("HubSpot account", warnings=("its details are not readable",))
+            return Report(
+                "HubSpot account",
+                warnings=("its details are not readable", *self._cautions),
+            )
         details = {
             name: text(answer.body[name])
             for name in ("portalId", "accountType", "timeZone", "companyCurrency")
@@ -109,7 +118,7 @@ class HubSpotConnector:
         }
         portal = details.get("portalId", "unknown")
         system = f"hubspot/{portal}" if "portalId" in details else ""
-        return Report(f"HubSpot portal {portal}", details, system=system)
+        return Report(f"HubSpot portal {portal}", details, self._cautions, system)
 
     def discover(self) -> Schema:
         return self._schema.discover()
@@ -120,7 +129,7 @@ class HubSpotConnector:
     def association_types(
         self, from_object: str, to_object: str
     ) -> tuple[AssociationTypeInfo, ...]:
-        return self._schema.association_types(from_object, to_object)
+        return self._links.types(from_object, to_object)
 
     # Read -------------------------------------------------------------------------------
 
@@ -201,6 +210,9 @@ class HubSpotConnector:
         return [refused for _ in ids]
 
     # Links ------------------------------------------------------------------------------
+
+    def shows_all_links(self, from_object: str, to_object: str) -> bool:
+        return self._links.shows_all(from_object, to_object)
 
     def associations(
         self, from_object: str, to_object: str, ids: Sequence[str]

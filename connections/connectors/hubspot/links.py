@@ -29,7 +29,13 @@ from connections.connectors.hubspot.errors import (
     outcome_of,
     unknown_object,
 )
-from connections.records import AssociationType, Edge, Linked, Outcome
+from connections.records import (
+    AssociationType,
+    AssociationTypeInfo,
+    Edge,
+    Linked,
+    Outcome,
+)
 
 READ_BATCH = 1000  # records of one batch read
 WRITE_BATCH = 2000  # pairs of one batch create
@@ -38,11 +44,12 @@ UNLABEL_BATCH = 1000  # pairs of one labels/archive; HubSpot documents no figure
 BUCKET = "associations"
 
 Placed = Sequence[tuple[int, Edge]]
+Asked = Mapping[str, str | None]  # where to go on in each record's list
 Inputs = Callable[[Placed], list[Json]]
 
 
 @dataclass
-class _Reading:
+class Reading:
     """What one batch of records has shown so far."""
 
     held: dict[str, dict[str, set[AssociationType]]] = field(default_factory=dict)
@@ -55,7 +62,39 @@ class Links:
     def __init__(self, api: Api) -> None:
         self._api = api
 
+    # Types ------------------------------------------------------------------------------
+
+    def types(
+        self, from_object: str, to_object: str
+    ) -> tuple[AssociationTypeInfo, ...]:
+        """The types that a link from one object type to another can carry."""
+        found = [
+            AssociationTypeInfo(
+                category=text(row.get("category")) or "HUBSPOT_DEFINED",
+                type_id=int(row["typeId"]),
+                label=text(row.get("label")) or None,
+                from_object=from_object,
+                to_object=to_object,
+            )
+            for row in self._listed(from_object, to_object, "labels")
+            if text(row.get("typeId")).isdigit()
+        ]
+        return tuple(sorted(found, key=lambda t: (t.category, t.type_id)))
+
+    def _listed(self, from_object: str, to_object: str, name: str) -> list[Json]:
+        answer = self._api.read(
+            f"read the association types from {from_object} to {to_object}",
+            "GET",
+            self._api.paths.associations(from_object, to_object, name),
+            bucket=BUCKET,
+        )
+        return rows(answer.body)
+
     # Read -------------------------------------------------------------------------------
+
+    def shows_all(self, from_object: str, to_object: str) -> bool:
+        """Whether a read shows every link, so that one it lacks does not exist."""
+        return True
 
     def associations(
         self, from_object: str, to_object: str, ids: Sequence[str]
@@ -68,10 +107,11 @@ class Links:
         """
         found: dict[str, tuple[Linked, ...]] = {}
         for some in chunks(list(dict.fromkeys(ids)), READ_BATCH):
-            reading = _Reading()
+            reading = Reading()
             asked: dict[str, str | None] = dict.fromkeys(some)
+            asked = self._page(from_object, to_object, asked, reading)
             while asked:
-                asked = self._page(from_object, to_object, asked, reading)
+                asked = self._further(from_object, to_object, asked, reading)
             for record_id in reading.whole:
                 linked = reading.held.get(record_id, {})
                 found[record_id] = tuple(
@@ -83,8 +123,8 @@ class Links:
         self,
         from_object: str,
         to_object: str,
-        asked: Mapping[str, str | None],
-        reading: _Reading,
+        asked: Asked,
+        reading: Reading,
     ) -> dict[str, str | None]:
         """Read one page of each record's list. Returns where the lists go on."""
         inputs = [{"id": i} | ({"after": a} if a else {}) for i, a in asked.items()]
@@ -100,7 +140,8 @@ class Links:
             record_id = text((row.get("from") or {}).get("id"))
             if record_id not in asked or not isinstance(row.get("to"), list):
                 continue
-            _take(reading.held.setdefault(record_id, {}), rows(row, "to"))
+            held = reading.held.setdefault(record_id, {})
+            self._take((from_object, to_object), held, rows(row, "to"))
             after = next_after(row)
             if after is None:
                 reading.whole.add(record_id)
@@ -116,6 +157,28 @@ class Links:
         if nameless == len(left):  # as many as nothing else was said of
             reading.whole.update(left)
         return more
+
+    def _further(
+        self,
+        from_object: str,
+        to_object: str,
+        asked: Asked,
+        reading: Reading,
+    ) -> dict[str, str | None]:
+        """Read another page of lists that go on."""
+        return self._page(from_object, to_object, asked, reading)
+
+    def _take(
+        self,
+        ends: tuple[str, str],
+        held: dict[str, set[AssociationType]],
+        found: Sequence[Json],
+    ) -> None:
+        """Add what one page shows of a record's links. Args: ends, both object types."""
+        for row in found:
+            far = text(row.get("toObjectId"))
+            if far:
+                held.setdefault(far, set()).update(_types(row))
 
     # Write ------------------------------------------------------------------------------
 
@@ -234,13 +297,6 @@ class Links:
             outcomes |= {at: outcome for at, _ in some}
             return ()
         return some
-
-
-def _take(held: dict[str, set[AssociationType]], found: Sequence[Json]) -> None:
-    for row in found:
-        far = text(row.get("toObjectId"))
-        if far:
-            held.setdefault(far, set()).update(_types(row))
 
 
 def _types(row: Json) -> Iterator[AssociationType]:

@@ -17,7 +17,6 @@ from connections.connectors.base import (
 from connections.connectors.hubspot.api import Api, Json, next_after, rows, text
 from connections.connectors.hubspot.values import COMPANIES, CONTACTS, DEALS, TICKETS
 from connections.records import (
-    AssociationTypeInfo,
     Field,
     ObjectType,
     Option,
@@ -100,6 +99,12 @@ _STANDARD = (
     _Standard("0-421", "appointments", "Appointments", "hs_appointment_name"),
     _Standard("0-970", "projects", "Projects", "hs_name"),
 )
+
+
+def singular(object_id: str) -> str:
+    """What names of HubSpot's own association types call an object: "line_item"."""
+    name = next((s.name for s in _STANDARD if s.id == object_id), "")
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
 
 
 class SchemaReader:
@@ -238,29 +243,6 @@ class SchemaReader:
             before, after = after, next_after(answer.body)
             if after in (None, before):
                 return tuple(found)
-
-    def association_types(
-        self, from_object: str, to_object: str
-    ) -> tuple[AssociationTypeInfo, ...]:
-        """The types that a link from one object type to another can carry."""
-        answer = self._api.read(
-            f"read the association types from {from_object} to {to_object}",
-            "GET",
-            self._api.paths.associations(from_object, to_object, "labels"),
-            bucket="associations",
-        )
-        found = [
-            AssociationTypeInfo(
-                category=text(row.get("category")) or "HUBSPOT_DEFINED",
-                type_id=int(row["typeId"]),
-                label=text(row.get("label")) or None,
-                from_object=from_object,
-                to_object=to_object,
-            )
-            for row in rows(answer.body)
-            if text(row.get("typeId")).isdigit()
-        ]
-        return tuple(sorted(found, key=lambda t: (t.category, t.type_id)))
 
 
 def _names_owner(row: Json) -> bool:

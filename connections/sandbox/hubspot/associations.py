@@ -77,7 +77,7 @@ def _targets(call: Call, found: dict[int, list[Json]]) -> list[Json]:
     ]
 
 
-def _paging(after: str) -> Json:
+def paging(after: str) -> Json:
     link = f"https://api.hubapi.com/crm/associations?after={after}"
     return {"next": {"after": after, "link": link}}
 
@@ -94,7 +94,7 @@ def read_one(call: Call, kind: Kind, record: str, other: Kind) -> Reply:
     results, following = _page(call, (kind, other), record_id, after, limit)
     body: Json = {"results": results}
     if following:
-        body["paging"] = _paging(following)
+        body["paging"] = paging(following)
     return Reply(200, body)
 
 
@@ -112,10 +112,10 @@ def batch_read(call: Call, kind: Kind, other: Kind) -> Reply:
         if record_id is not None and record_id not in hidden:
             found = _page(call, (kind, other), record_id, after, limit)
         if not found[0]:
-            errors.append(_no_links(kind, other, str(item["id"])))
+            errors.append(no_links(kind, other, str(item["id"])))
             continue
         row = {"from": {"id": str(record_id)}, "to": found[0]}
-        results.append(row | ({"paging": _paging(found[1])} if found[1] else {}))
+        results.append(row | ({"paging": paging(found[1])} if found[1] else {}))
     return call.batch(results, errors)
 
 
@@ -133,7 +133,7 @@ def _archived(call: Call, kind: Kind, inputs: list[Json]) -> set[int]:
     return {row[0] for row in rows}
 
 
-def _no_links(kind: Kind, other: Kind, word: str) -> Json:
+def no_links(kind: Kind, other: Kind, word: str) -> Json:
     """The same for a record without links and for one that does not exist."""
     return ApiError(
         404,

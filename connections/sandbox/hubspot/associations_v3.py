@@ -9,11 +9,11 @@ from typing import Any
 
 from connections.sandbox.hubspot.account import Call, Reply
 from connections.sandbox.hubspot.association_types import LinkType
-from connections.sandbox.hubspot.associations import need
+from connections.sandbox.hubspot.associations import PAGE, need, no_links, paging
 from connections.sandbox.hubspot.errors import ApiError, invalid
 from connections.sandbox.hubspot.kinds import COMPANIES, Kind
 from connections.sandbox.hubspot.links import Pair
-from connections.sandbox.hubspot.objects import inline_links, one
+from connections.sandbox.hubspot.objects import one
 
 Json = dict[str, Any]
 MOST = 100
@@ -34,34 +34,50 @@ def _named(call: Call, kinds: tuple[Kind, Kind], name: object) -> LinkType:
     raise invalid(f"{name} is not a valid association type", "INVALID_TYPE")
 
 
-def _links(call: Call, kind: Kind, record_id: int, other: Kind) -> list[Json]:
-    """Return links by type name; to companies only the primary one."""
+def _page(
+    call: Call, kinds: tuple[Kind, Kind], record_id: int, after: int, limit: int
+) -> Json:
+    """Return a page of links by type name, an id once per type; to companies only the
+    primary one."""
+    kind, other = kinds
     types = call.account.types.between(kind, other)
     primary = call.account.types.primary(kind, other)
     only = primary.key if primary and other.type_id == COMPANIES else None
-    return [
-        {"id": str(far), "type": types[key].name}
-        for far, key in call.account.links.of(kind, record_id, other, 0)
-        if only in (None, key)
-    ]
+    found: list[Json] = []
+    seen: set[int] = set()
+    for far, key in call.account.links.of(kind, record_id, other, after):
+        if only not in (None, key):
+            continue
+        if far not in seen and len(seen) == limit:
+            return {"to": found, "paging": paging(str(max(seen)))}
+        seen.add(far)
+        found.append({"id": str(far), "type": types[key].name})
+    return {"to": found}
 
 
 def read_one(call: Call, kind: Kind, record: str, other: Kind) -> Reply:
     """GET /crm/v3/objects/{T}/{id}/associations/{toT}."""
     need(call, (kind, other), "read")
     found = one(call, kind, record, None)
-    return Reply(200, inline_links(call, found, other))
+    limit = call.number("limit", PAGE, PAGE) or PAGE
+    after = call.number("after", 0, 2**62)
+    page = _page(call, (kind, other), found.id, after, limit)
+    return Reply(200, {"results": page.pop("to")} | page)
 
 
 def batch_read(call: Call, kind: Kind, other: Kind) -> Reply:
-    """POST …/batch/read."""
+    """POST …/batch/read: a record without links is an error entry of a 207."""
     need(call, (kind, other), "read")
-    results = []
+    limit = int(call.account.switches.number("association_page"))
+    results, errors = [], []
     for item in call.inputs(1_000, lambda item: "id" in item):
-        linked = _links(call, kind, int(item["id"]), other)
-        if linked:
-            results.append({"from": {"id": str(item["id"])}, "to": linked})
-    return call.batch(results, [])
+        word = str(item["id"])
+        page = _page(call, (kind, other), int(word), 0, limit)
+        if page["to"]:
+            results.append({"from": {"id": word}} | page)
+        else:
+            errors.append(no_links(kind, other, word))
+    return call.batch(results, errors)
 
 
 def _write(call: Call, pair: Pair, name: object) -> None:

@@ -117,12 +117,12 @@ def _full(call: Call, record: Record) -> Json:
     return body
 
 
-def inline_links(call: Call, record: Record, other: Kind, after: int = 0) -> Json:
+def inline_links(call: Call, record: Record, other: Kind) -> Json:
     """Return a record's links by type *name*; an id comes once per type."""
     types = call.account.types.between(record.kind, other)
     results: list[Json] = []
     seen: set[int] = set()
-    for far, key in call.account.links.of(record.kind, record.id, other, after):
+    for far, key in call.account.links.of(record.kind, record.id, other, 0):
         if far not in seen and len(seen) == INLINE_LINKS:
             last = str(max(seen))
             link = "https://api.hubapi.com/crm/objects"

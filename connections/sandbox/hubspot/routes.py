@@ -25,28 +25,33 @@ from connections.sandbox.hubspot import (
 )
 from connections.sandbox.hubspot.account import Reply
 
-V = "(?P<version>2026-03|2026-09|v4|v3)"
+DATED = "(?P<version>2026-03|2026-09)"
+V3_TOO = "(?P<version>2026-03|2026-09|v3)"  # families whose dated path v3 shares
+V4_TOO = "(?P<version>2026-03|2026-09|v4)"
 # Path prefixes, most specific first, and the family that each leads to.
 PREFIXES = tuple(
     (re.compile(pattern), family)
     for pattern, family in (
         (r"/crm/(?P<version>v3)/associations/", "associations_v3/"),
-        (rf"/crm/associations/{V}/", "associations/"),
+        (rf"/crm/associations/{V4_TOO}/(?=definitions/)", "associations/"),
+        (rf"/crm/associations/{DATED}/", "associations/"),
         (r"/crm/(?P<version>v4)/associations/", "associations/"),
-        (rf"/crm/objects/{V}/", "objects/"),
-        (r"/crm/(?P<version>v3|v4)/objects/", "objects/"),
-        (rf"/crm/properties/{V}/", "properties/"),
+        (rf"/crm/objects/{DATED}/", "objects/"),
+        (r"/crm/(?P<version>v3)/objects/", "objects/"),
+        # Of v4, associations alone.
+        (r"/crm/(?P<version>v4)/objects/(?=[^/]+/[^/]+/associations/)", "objects/"),
+        (rf"/crm/properties/{DATED}/", "properties/"),
         (r"/crm/(?P<version>v3)/properties/", "properties/"),
-        (rf"/crm-object-schemas/{V}/schemas", "schemas"),
+        (rf"/crm-object-schemas/{V3_TOO}/schemas", "schemas"),
         (r"/crm/(?P<version>v3)/schemas", "schemas"),
-        (rf"/crm/pipelines/{V}/", "pipelines/"),
+        (rf"/crm/pipelines/{DATED}/", "pipelines/"),
         (r"/crm/(?P<version>v3)/pipelines/", "pipelines/"),
-        (rf"/crm/owners/{V}", "owners"),
+        (rf"/crm/owners/{DATED}", "owners"),
         (r"/crm/(?P<version>v3)/owners", "owners"),
-        (rf"/crm/limits/{V}/", "limits/"),
+        (rf"/crm/limits/{DATED}/", "limits/"),
         (r"/crm/(?P<version>v3)/limits/", "limits/"),
-        (rf"/crm/object-library/{V}/", "object-library/"),
-        (rf"/account-info/{V}/", "account-info/"),
+        (rf"/crm/object-library/{DATED}/", "object-library/"),
+        (rf"/account-info/{V3_TOO}/", "account-info/"),
     )
 )
 PAIR = "associations/{kind}/{other}"
