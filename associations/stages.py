@@ -16,6 +16,7 @@ from associations.run.keeping import COUNTED, KINDS
 from associations.run.ledger import NOTE
 from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import Edges, LinkPlanner
+from associations.run.reading import read_links
 from associations.run.restoring import Standing
 from associations.run.retrying import targets_moved
 from associations.run.skipping import count_skipped, in_scope_again
@@ -91,13 +92,8 @@ class AssociationStage:
             for link in chunk.links
             if link.hubspot_id is not None and link.hubspot_gone_at is None
         ]
-        from_object = session.object_on(Side.HUBSPOT).id
         self._edges = {
-            pair.to_object: session.hubspot.associations(
-                from_object, pair.to_object, ids
-            )
-            if ids
-            else {}
+            pair.to_object: read_links(session, pair.to_object, ids) if ids else {}
             for pair in self.pairs
         }
         self._confirm_ends(chunk)

@@ -169,6 +169,29 @@ def test_a_mistake_is_named_with_its_path_and_changes_nothing(
     assert not HubSpotAccount.objects.exists()
 
 
+def test_an_older_or_newer_version_is_warned_of_and_v3_refuses_labels(world, file):
+    def of(version: str, more: str = "") -> None:
+        given = FILE.replace("{name: Acme,", f"{{name: Acme, api_version: {version},")
+        file.write_text(
+            given.replace("to: Companies}", f"to: Companies{more}}}"), "utf-8"
+        )
+
+    of("v3", ", type: {category: HUBSPOT_DEFINED, id: 931}")
+    refused = manage("setup", "apply", str(file))
+    assert refused.status == 2, refused
+    assert "API version knows only primary and default, no labels" in refused.err
+    of("v3", ", type: {category: HUBSPOT_DEFINED, id: 279}")
+    checked = manage("setup", "apply", str(file), "--check")
+    assert "shows a record's primary company alone" in checked.out
+    of("'2026-09'")
+    applied = manage("setup", "apply", str(file))
+    assert applied.status == 0
+    assert "API version 2026-09 is experimental" in applied.out
+    assert HubSpotAccount.objects.get().api_version == "2026-09"
+    exported = yaml.safe_load(manage("setup", "export").out)
+    assert exported["hubspot"][0]["api_version"] == "2026-09"
+
+
 def test_a_refused_token_and_an_unreachable_database_are_told_and_kept_secret(
     world, file, monkeypatch
 ):

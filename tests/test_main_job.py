@@ -96,6 +96,48 @@ def test_a_first_sync_brings_records_and_links_into_step(world):
         assert child["api_calls"]["app"] <= 3, third
 
 
+@pytest.mark.parametrize("version", ["v4", "v3", "2026-09"])
+def test_the_job_is_the_same_under_every_version_of_hubspots_api(world, version):
+    """But under v3 a company link that HubSpot does not show is not one removed."""
+    plant(world)
+    world.connect()
+    world.account.api_version = version
+    world.account.save()
+    world.make_syncs()
+    report = world.run()
+    assert report["status"] == "succeeded", report
+    both = frozenset({PRIMARY, PLAIN})
+    assert world.links() == {
+        ("ann@acorn.example", "acorn.example"): both,
+        ("bob@birch.example", "birch.example"): both,
+        ("cid@cedar.example", "cedar.example"): both,
+    }
+    assert quiet(world.run())
+    ids = {m: r["id"] for m, r in world.contacts_in_hubspot().items()}
+    company = {d: r["id"] for d, r in world.companies_in_hubspot().items()}
+    world.update("companies", company["acorn.example"], name="Acorn & Sons")
+    world.make_primary(ids["ann@acorn.example"], company["cedar.example"])
+    world.unlink(ids["bob@birch.example"], company["birch.example"])
+    world.sql(
+        "UPDATE people SET company_id = (SELECT id FROM companies WHERE domain = "
+        "'birch.example') WHERE email = 'dot@none.example'"
+    )
+    world.sql("UPDATE people SET company_id = NULL WHERE email = 'cid@cedar.example'")
+    assert world.run()["status"] == "succeeded"
+    assert world.company_rows()["www.acorn.example"][0] == "Acorn & Sons"
+    assert {m: row[2] for m, row in world.people_rows().items()} == {
+        "ann@acorn.example": "cedar.example",
+        "bob@birch.example": "birch.example" if version == "v3" else None,
+        "cid@cedar.example": None,
+        "dot@none.example": "birch.example",
+    }
+    assert world.primary() == {
+        "ann@acorn.example": "cedar.example",
+        "dot@none.example": "birch.example",
+    }
+    assert quiet(world.run())
+
+
 def test_a_change_of_each_kind_on_each_side_travels(world):
     plant(world)
     world.set_up()

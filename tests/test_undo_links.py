@@ -79,6 +79,13 @@ def test_links_in_hubspot_go_back_under_every_kind_of_mapping(world, how):
     goes_back_in_hubspot(world)
 
 
+def test_links_in_hubspot_go_back_where_it_shows_the_primary_company_alone(world):
+    plant(world)
+    world.account.api_version = "v3"
+    world.account.save()
+    goes_back_in_hubspot(world)
+
+
 def test_a_link_that_hubspot_refuses_to_take_back_fails_and_does_not_travel(world):
     plant(world)
     placed(world, ANN, B)

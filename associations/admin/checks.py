@@ -72,8 +72,13 @@ class CheckedSyncForm(ObjectSyncForm):
             return cleaned
         problems = Problems()
         spec = _spec(self, rows)
+        app = self.instance.app
         check = SyncCheck(
-            spec, schemas_of(self.instance), problems, kind=self.instance.app.kind
+            spec,
+            schemas_of(self.instance),
+            problems,
+            kind=app.kind,
+            labels=services.knows_labels(app.hubspot),
         )
         self.settled = check.fields()
         if self.settled is not None:

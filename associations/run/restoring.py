@@ -13,34 +13,35 @@ from typing import Any
 from associations.models import AssociationLink, LinkState
 from associations.run.insisting import Insister
 from associations.run.mappings import Mapped, Pair
+from associations.run.reading import NO_TYPES, Ends, Sent, Types, read_links
 from associations.run.stored import types_json, types_of
-from connections.records import AssociationType, Edge, Outcome, Side
+from connections.records import Edge, Outcome, Side
 from syncs.models import Change, RecordLink
+from syncs.models.choices import ChangeOutcome
 from syncs.run.session import Session
 
 RESTORE = "restore"  # the `op` of a change that takes links in HubSpot back
 READ_AT_ONCE = 1000  # records whose links one call reads
 
-Ends = tuple[str, str]  # HubSpot ids, from and to
-Types = frozenset[AssociationType]
 Stored = list[list[Any]]  # types as `types_json` gives them
 Edges = dict[str, dict[str, dict[str, Stored]]]  # by far object, near id and far id
-NO_TYPES: Types = frozenset()
 # Columns of a record link that its ids can be had without.
 HEAVY = ("hubspot_values", "app_values", "app_references", "baseline", "stage_state")
 
 
 def read_edges(
-    session: Session, to_objects: Iterable[str], ids: Sequence[str]
+    session: Session,
+    to_objects: Iterable[str],
+    ids: Sequence[str],
+    sent: Sent | None = None,
 ) -> Edges:
     """HubSpot's links of some records; one that could not be read is absent."""
     found: Edges = {}
-    from_object = session.object_on(Side.HUBSPOT).id
     for to_object in sorted(set(to_objects)):
         mine = found.setdefault(to_object, {})
         for start in range(0, len(ids), READ_AT_ONCE):
             some = ids[start : start + READ_AT_ONCE]
-            read = session.hubspot.associations(from_object, to_object, some)
+            read = read_links(session, to_object, some, sent)
             for near_id, linked in read.items():
                 mine[near_id] = {e.to_id: types_json(e.types) for e in linked}
     return found
@@ -128,7 +129,8 @@ class Restorer:
     def _read(self) -> dict[str, dict[str, Stored]]:
         ids = sorted({near for near, _ in self.wanted})
         to_object = self.pair.to_object
-        return read_edges(self.session, [to_object], ids)[to_object]
+        sent = {e: self.wanted[e] for e, done in self.outcomes.items() if done.ok}
+        return read_edges(self.session, [to_object], ids, sent)[to_object]
 
     def _outcome(self, change: Change) -> Outcome:
         near = _near_id(change)
@@ -161,7 +163,13 @@ class Standing:
         """Read HubSpot's links again: the one call before the rows are written."""
         ids = sorted({_near_id(c) for c in self.changes} - {""})
         to_objects = {self.pairs[c.mapping_key].to_object for c in self.changes}
-        self.edges = read_edges(self.session, to_objects, ids) if ids else {}
+        sent = {
+            (_near_id(change), far): types_of(types)
+            for change in self.changes
+            if change.outcome == ChangeOutcome.APPLIED
+            for far, types in change.after.get("pairs", {}).items()
+        }
+        self.edges = read_edges(self.session, to_objects, ids, sent) if ids else {}
         return self
 
     def of(self, change: Change) -> dict[str, Stored] | None:

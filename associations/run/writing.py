@@ -11,6 +11,7 @@ from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.insisting import Insister, Types
 from associations.run.keeping import COUNTED, KINDS, count, keep, keep_failing
 from associations.run.mappings import Pair
+from associations.run.reading import read_links
 from associations.run.restoring import RESTORE, Restorer, Standing
 from associations.run.stored import types_json, types_of
 from connections.catalogue import Code
@@ -130,9 +131,7 @@ class LinkWriter:
         for to_object in {c.after["to_object"] for c in stale}:
             mine = [c for c in stale if c.after["to_object"] == to_object]
             ids = sorted({c.link.hubspot_id or "" for c in mine if c.link})
-            held = self.session.hubspot.associations(
-                self.session.object_on(Side.HUBSPOT).id, to_object, ids
-            )
+            held = read_links(self.session, to_object, ids)
             for change in mine:
                 assert change.link is not None
                 assert change.other_link is not None
@@ -193,9 +192,7 @@ class LinkWriter:
         for to_object in {c.origin.get("to_object") for c in batch} - {None}:
             mine = [c for c in batch if c.origin.get("to_object") == to_object]
             ids = sorted({c.link.hubspot_id or "" for c in mine if c.link})
-            held = self.session.hubspot.associations(
-                self.session.object_on(Side.HUBSPOT).id, str(to_object), ids
-            )
+            held = read_links(self.session, str(to_object), ids)
             for change in mine:
                 assert change.link is not None
                 seen = {

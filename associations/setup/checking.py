@@ -33,6 +33,10 @@ from connections.records import (
 from syncs.engine.values import ValueProblem, canonical, convert
 
 LOOSE = (ValueType.TEXT, ValueType.OPTION)  # their values decide, one by one
+NO_LABELS = (
+    "The account's API version knows only primary and default, no labels; set its "
+    "api_version to 2026-03 or v4 to map one."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class SyncCheck:
     objects: dict[Side, ObjectType] = field(default_factory=dict)
     kind: str = "postgres"  # of the app
     guessed: list[Guess] = field(default_factory=list)
+    labels: bool = True  # HubSpot's links can carry them
 
     def bad(self, at: str, text: str) -> None:
         self.problems.add(f"{self.spec.path}.{at}" if at else self.spec.path, text)
@@ -331,7 +336,10 @@ class SyncCheck:
                     many=reference.many,
                 )
             except ConnectorError as exc:
-                self.problems.add(f"{link.path}.type", f"{exc.code}: {exc.message}")
+                why = f"{exc.code}: {exc.message}"
+                if not self.labels:
+                    why += f" {NO_LABELS}"
+                self.problems.add(f"{link.path}.type", why)
         return found
 
     def _reference(self, link: AssociationSpec) -> ReferenceField | None:

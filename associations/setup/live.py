@@ -160,12 +160,15 @@ class LiveCheck:
         named = {s.name: (s.hubspot_object, s.app_object) for s in app.syncs}
         renamed = {s.renamed_from for s in app.syncs}
         row = self.plan.owners[app.path]
+        labels = self._open[account].capabilities.carries_labels
         for stored in ObjectSync.objects.filter(app=row.pk, archived_at=None):
             if stored.name not in renamed:
                 objects = (stored.hubspot_object, stored.app_object)
                 named.setdefault(stored.name, objects)
         for sync in app.syncs:
-            check = SyncCheck(sync, schemas, self.problems, kind=app.kind)
+            check = SyncCheck(
+                sync, schemas, self.problems, kind=app.kind, labels=labels
+            )
             settled = check.fields()
             self.plan.guessed += check.guessed
             if settled is None:

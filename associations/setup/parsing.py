@@ -12,6 +12,7 @@ from associations.setup.keys import Keys, shown
 from associations.setup.problems import Problems, hint, key_path
 from associations.setup.spec import BASE_URL, AccountSpec, AppSpec, FileSpec, Secret
 from associations.setup.sync_parsing import read_sync
+from connections.models import ApiVersion
 
 ROOT_KEYS = ("version", "hubspot", "apps")
 ACCOUNT_KEYS = (
@@ -33,12 +34,6 @@ APP_KEYS = (
     "credentials",
     "syncs",
 )
-LATER_VERSIONS = {
-    "v4": "API version v4",
-    "v3": "API version v3",
-    "2026-09": "API version 2026-09",
-}
-VERSIONS = ("2026-03",)
 MAX_NAME = 120
 
 
@@ -89,7 +84,7 @@ def _account(value: Any, path: str, problems: Problems) -> AccountSpec | None:
         name=keys.required("name", longest=MAX_NAME),
         renamed_from=keys.text("renamed_from"),
         token=_secret(keys, "token"),
-        api_version=keys.choice("api_version", VERSIONS, "2026-03", LATER_VERSIONS),
+        api_version=keys.choice("api_version", ApiVersion.values, ApiVersion.DATED),
         base_url=base_url.rstrip("/"),
         requests_per_10s=keys.rate("requests_per_10s", 100.0),
         association_requests_per_10s=keys.rate("association_requests_per_10s", None),
