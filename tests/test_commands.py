@@ -150,7 +150,7 @@ def test_a_renamed_sync_keeps_its_row_and_pruning_archives_the_rest(world, file)
         ("every: off", "limits: {archive: -1}", "limits.archive", "whole number"),
         ("every: off", "limits: {archived: 5}", "limits.archived", "archive"),
         ("every: off", "filters: {ap: []}", "filters.ap", "'app'"),
-        ("to: Companies}", "to: Companies, type: Boss}", "type", "not available yet"),
+        ("to: Companies}", "to: Companies, type: Boss}", "type", "no label 'Boss'"),
         ("kind: postgres", "kind: notion", "kind", "not available yet"),
         ("${OPS_DSN}", "${NO_SUCH}", "dsn", "NO_SUCH is not set"),
         ("conflict: app}", "conflict: latest}\n        direction: sideways",
