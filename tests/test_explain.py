@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from associations.models import AssociationLink, AssociationMapping
 from connections.sandbox.server import SandboxServer
@@ -113,6 +114,33 @@ def test_a_pair_and_its_link_are_in_sync_until_a_side_moves(world):
     # To ask is to write nothing.
     assert list(RecordLink.objects.order_by("pk").values()) == rows
     assert list(AssociationLink.objects.values()) == links
+
+
+def test_the_admin_explains_a_record_and_its_link(world, admin_client):
+    (acme,) = world.create("companies", [{"name": "Acme", "domain": "acme.example"}])
+    (ann,) = world.create("contacts", [{"email": "ann@x.example"}])
+    world.make_primary(ann, acme)
+    world.set_up()
+    world.run()
+    link = AssociationLink.objects.get()
+    page = admin_client.get(
+        reverse("admin:syncs_recordlink_change", args=[link.link_id])
+    )
+    why = reverse("admin:syncs_recordlink_why", args=[link.link_id])
+    assert f'href="{why}"' in page.content.decode()
+    record = admin_client.get(why).content.decode()
+    assert record.count("\u2713 Passed") == len(GATES)
+    page = admin_client.get(
+        reverse("admin:associations_associationlink_change", args=[link.pk])
+    )
+    url = page.context["why_url"]
+    assert url == f"{why}?to_hubspot_id={acme}&by={world.mapping.pk}"
+    world.unlink(ann, acme)
+    shown = admin_client.get(url)
+    assert shown.status_code == 200
+    assert "The next run removes the link to Acme" in shown.content.decode()
+    for query in ("?to_app_id=abc", "?to_app_id=1&by=9"):
+        assert admin_client.get(why + query).status_code == 200
 
 
 def test_what_is_asked_in_the_wrong_way_is_refused(world):

@@ -25,9 +25,11 @@ from connections.admin.base import (
     SimpleListFilter,
     page_url,
 )
+from connections.records import Side
 from connections.templatetags.crosslink import badge
 from syncs.admin.filters import SyncFilter
 from syncs.admin.records import records_with_id
+from syncs.admin.why import link_url
 from syncs.models import RecordLink
 
 
@@ -136,7 +138,25 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
     def page_context(
         self, request: HttpRequest, obj: AssociationLink
     ) -> dict[str, Any]:
-        return {"title": f"{obj.link} → {obj.other or obj.other_remote_id}"}
+        return {
+            "title": f"{obj.link} → {obj.other or obj.other_remote_id}",
+            "why_url": self._why_url(request, obj),
+        }
+
+    def _why_url(self, request: HttpRequest, obj: AssociationLink) -> str:
+        """The page that explains the link; "" where its far end has no id."""
+        if not request.user.has_perm("syncs.view_recordlink"):
+            return ""
+        ids = {
+            side: obj.other.id_on(side)
+            if obj.other
+            else (obj.other_remote_id if side == obj.side else "")
+            for side in Side
+        }
+        side = next((side for side in Side if ids[side]), None)
+        if side is None:
+            return ""
+        return link_url(obj.link, side, ids[side] or "", str(obj.mapping_id))
 
 
 @admin.register(AssociationType)

@@ -19,6 +19,7 @@ from syncs import services
 from syncs.admin.actions import CHANGE_SYNCS
 from syncs.admin.filters import SyncFilter
 from syncs.admin.pairing import BUTTONS, PairingPages
+from syncs.admin.why import WhyPages
 from syncs.models import Change, MatchKey, ObjectSync, RecordKey, RecordLink
 from syncs.models.choices import RecordState
 from syncs.run.session import PROBLEMS, mapping_key
@@ -74,7 +75,7 @@ def create_again(request: HttpRequest, links: Sequence[RecordLink]) -> None:
 
 
 @admin.register(RecordLink)
-class RecordLinkAdmin(PairingPages):
+class RecordLinkAdmin(WhyPages, PairingPages):
     """What each record of a sync is paired with; only the engine writes it."""
 
     page_template = "crosslink/record.html"

@@ -39,6 +39,11 @@ class Gate:
     code: str = ""
     remedy: str = ""
 
+    @property
+    def title(self) -> str:
+        """Its name as people read it: "In scope"."""
+        return self.name.replace("_", " ").capitalize()
+
 
 class Shut(Exception):
     """A gate is shut; `remedy` is the catalogue's unless it is said here."""

@@ -250,7 +250,7 @@ class End:
             raise Shut(
                 Code.TARGET_NOT_MATCHED,
                 f"{self.name()} is kept apart: it was unpaired by hand.",
-                "Pair it by hand, or let its keys pair it again, on the record's page.",
+                "Press Pair by hand or Match again on the record's page.",
             )
         return self._alone()
 
