@@ -36,6 +36,25 @@ def save_types(
     ).exclude(pk__in=kept).delete()
 
 
+def known_types(account: HubSpotAccount, from_object: str, to_object: str) -> Types:
+    """The association types of a pair of objects; asked for where none are stored.
+
+    Raises: ConnectorError.
+    """
+    rows = AssociationType.objects.filter(
+        account=account, from_object=from_object, to_object=to_object
+    )
+    if stored := list(rows):
+        return tuple(row.info for row in stored)
+    hubspot = connection_services.open_hubspot(account)
+    try:
+        found = hubspot.association_types(from_object, to_object)
+    finally:
+        hubspot.close()
+    save_types(account, from_object, to_object, found)
+    return found
+
+
 def refresh_types(account: HubSpotAccount) -> int:
     """Read again the types of every pair of objects that a mapping uses.
 

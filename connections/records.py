@@ -454,6 +454,7 @@ class Capabilities:
     tells_field_times: bool = False  # `changed_at` exists
     reference_mode: str = "delta"  # delta | replace
     targets_must_exist: bool = True
+    targets_need_sync: bool = False  # links only to objects with a sync of their own
     carries_labels: bool = False
     link_tables: bool = False  # rows of a table can be links (`TableConnector`)
     archives: bool = False  # `archive` exists, and people can take it back

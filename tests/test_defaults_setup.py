@@ -11,6 +11,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 
+from associations.models import AssociationMapping
 from connections.sandbox.server import SandboxServer
 from syncs.models import FieldMapping, ObjectSync
 from tests.world import World
@@ -105,3 +106,143 @@ def test_where_no_default_fits_the_fields_have_to_be_listed(world, tmp_path):
     world.sql("ALTER TABLE odd ALTER this_and_that TYPE boolean USING true")
     with pytest.raises(SystemExit):
         apply(tmp_path, file(world, odd), "--check")
+
+
+# Associations --------------------------------------------------------------------------
+
+PEOPLE = {
+    "name": "Contacts",
+    "hubspot_object": "contacts",
+    "app_object": "people",
+    "app_cursor": "updated_at",
+    "fields": [{"hubspot": "email", "app": "email"}],
+    "associations": "default",
+}
+A, ANN, BOB = "a.example", "ann@x.example", "bob@x.example"
+
+
+def offered(shown: str) -> dict[str, Any]:
+    """The sync that a warning says is enough, as an administrator copies it."""
+    (line,) = (s for s in shown.splitlines() if "TARGET_NOT_SYNCED" in s)
+    found: dict[str, Any] = yaml.safe_load(line.partition("app's syncs: ")[2])
+    return found
+
+
+def test_default_links_go_to_the_sync_of_what_a_reference_points_to(world, tmp_path):
+    tree = file(world, COMPANIES, PEOPLE)
+    shown = apply(tmp_path, tree, "--check")
+    at = "Guessed: apps[0].syncs[1].associations[0]"
+    assert f"{at}: association companies ↔ company_id (to Companies)" in shown
+    assert "Warning" not in shown
+    apply(tmp_path, tree)
+    (mapping,) = AssociationMapping.objects.all()
+    assert (mapping.app_field, mapping.type, mapping.type_id) == ("company_id", "", 1)
+    assert "nothing changed" in apply(tmp_path, export())
+    # A second field would be the same links once more.
+    world.sql("ALTER TABLE people ADD billing_company_id int REFERENCES companies")
+    shown = apply(tmp_path, tree, "--check")
+    assert "billing_company_id: several fields point to companies" in shown
+    assert "association companies ↔ company_id" in shown
+    world.sql("ALTER TABLE people RENAME company_id TO home_company_id")
+    shown = apply(tmp_path, tree, "--check")
+    assert "association" not in shown.replace("association type", "").replace(
+        "associations", ""
+    )
+
+
+def test_a_match_only_sync_is_offered_and_lets_links_travel_without_writing_records(
+    world, tmp_path
+):
+    (firm,) = world.create(
+        "companies", [{"name": "Maple in HubSpot", "domain": A, "phone": "1"}]
+    )
+    (ann, _) = world.create("contacts", [{"email": ANN}, {"email": BOB}])
+    world.make_primary(ann, firm)
+    world.sql(
+        "INSERT INTO companies (name, domain) VALUES ('Maple', %s), ('Only', 'o.example')",
+        f"https://www.{A}/home",
+    )
+    world.sql(
+        "INSERT INTO people (email, company_id) SELECT %s, id FROM companies "
+        "WHERE name = 'Maple'",
+        BOB,
+    )
+    before = world.sql("SELECT * FROM companies ORDER BY id")
+    sync = offered(apply(tmp_path, file(world, PEOPLE), "--check"))
+    assert {k: sync[k] for k in ("creates", "fields", "match")} == {
+        "creates": "none",
+        "fields": [],
+        "match": [
+            {"hubspot": "domain", "app": "domain", "normalize": "domain"},
+            {"hubspot": "name", "app": "name", "normalize": "casefold"},
+        ],
+    }
+    tree = file(world, sync, PEOPLE)
+    assert "Warning" not in apply(tmp_path, tree)
+    report = world.run(*ObjectSync.objects.order_by("position"))
+    only, contacts = report["syncs"]
+    for kind in ("created", "updated", "archived"):
+        assert only[kind] == {"hubspot": 0, "app": 0}
+    assert only["matched"] == 1
+    assert contacts["associations"]["added"] == {"hubspot": 1, "app": 1}
+    assert world.primary() == {ANN: A, BOB: A}
+    assert {m: r[2] for m, r in world.people_rows().items()} == {
+        ANN: f"https://www.{A}/home",
+        BOB: f"https://www.{A}/home",
+    }
+    assert world.sql("SELECT * FROM companies ORDER BY id") == before
+    held = world.companies_in_hubspot()
+    assert {d: (c["name"], c["phone"]) for d, c in held.items()} == {
+        A: ("Maple in HubSpot", "1")
+    }
+    # A record that turns up later is paired, and what waited for it is linked.
+    (late,) = world.create("companies", [{"name": "Only one", "domain": "o.example"}])
+    world.make_primary(ann, late)
+    report = world.run(*ObjectSync.objects.order_by("position"))
+    assert world.people_rows()[ANN][2] == "o.example"
+    assert report["syncs"][0]["updated"] == {"hubspot": 0, "app": 0}
+    quiet = world.run(*ObjectSync.objects.order_by("position"))
+    for child in quiet["syncs"]:
+        assert child["updated"] == child["created"] == {"hubspot": 0, "app": 0}
+        assert child["associations"]["added"] == {"hubspot": 0, "app": 0}
+    assert "nothing changed" in apply(tmp_path, export())
+
+
+@pytest.mark.parametrize("way", ["off", "pruned"])
+def test_links_wait_for_the_sync_of_their_target_and_appear_once_it_is_on(
+    world, tmp_path, way
+):
+    (firm,) = world.create("companies", [{"name": "A", "domain": A}])
+    (ann,) = world.create("contacts", [{"email": ANN}])
+    world.make_primary(ann, firm)
+    on = file(world, COMPANIES, PEOPLE)
+    if way == "off":
+        shown = apply(tmp_path, file(world, COMPANIES | {"enabled": False}, PEOPLE))
+    else:
+        apply(tmp_path, on)
+        named = PEOPLE | {
+            "associations": [{"app_field": "company_id", "to": "Companies"}]
+        }
+        shown = apply(tmp_path, file(world, named), "--prune")
+    assert (
+        "TARGET_NOT_SYNCED: company_id: the sync Companies that it points to" in shown
+    )
+    contacts = ObjectSync.objects.get(name="Contacts")
+    (child,) = world.run(contacts)["syncs"]
+    assert {e["code"] for e in child["errors"]} == {"TARGET_NOT_SYNCED"}
+    assert world.people_rows()[ANN] == (None, None, None)
+    shown = apply(tmp_path, on)
+    assert "Warning" not in shown
+    both = ObjectSync.objects.order_by("position")
+    # By the schedule, long before its next sweep is due.
+    report = world.run(*both, sweep=False)
+    assert report["syncs"][1]["associations"]["added"] == {"hubspot": 0, "app": 1}
+    assert report["syncs"][1]["updated"] == {"hubspot": 0, "app": 0}
+    assert world.people_rows()[ANN][2] == A
+
+
+def test_a_target_that_is_matched_by_nothing_is_told_before_the_run(world, tmp_path):
+    tree = file(world, COMPANIES | {"matching": "none"}, PEOPLE)
+    shown = apply(tmp_path, tree, "--check")
+    assert "Companies that it points to does no matching" in shown
+    assert "Give Companies a match key." in shown

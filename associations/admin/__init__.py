@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from associations.admin.apps import LinkedAppAdmin
 from associations.admin.links import AssociationLinkAdmin, AssociationTypeAdmin
 from associations.admin.records import LinkedRecordAdmin
 from associations.admin.syncs import MappedSyncAdmin
@@ -9,6 +10,7 @@ from associations.admin.syncs import MappedSyncAdmin
 __all__ = [
     "AssociationLinkAdmin",
     "AssociationTypeAdmin",
+    "LinkedAppAdmin",
     "LinkedRecordAdmin",
     "MappedSyncAdmin",
 ]

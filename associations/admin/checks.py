@@ -9,8 +9,7 @@ from typing import Any
 from django import forms
 
 from associations.admin.forms import AssociationMappingForm
-from associations.models import AssociationType as StoredType
-from associations.services import Types, save_types
+from associations.services import Types, known_types
 from associations.setup.checking import SyncCheck
 from associations.setup.problems import Problem, Problems
 from associations.setup.spec import (
@@ -20,8 +19,6 @@ from associations.setup.spec import (
     MatchPart,
     SyncSpec,
 )
-from connections import services
-from connections.models import HubSpotAccount
 from connections.records import AssociationType
 from syncs.admin.forms import FieldMappingForm, MatchKeyForm, ObjectSyncForm, schemas_of
 from syncs.admin.scope import SyncFilterForm
@@ -38,25 +35,6 @@ _OWN_FIELDS = {
     "archive.app": "archive_app",
     "every": "every_s",
 }
-
-
-def known_types(account: HubSpotAccount, from_object: str, to_object: str) -> Types:
-    """The association types of a pair of objects; asked for where none are stored.
-
-    Raises: ConnectorError.
-    """
-    rows = StoredType.objects.filter(
-        account=account, from_object=from_object, to_object=to_object
-    )
-    if stored := list(rows):
-        return tuple(row.info for row in stored)
-    hubspot = services.open_hubspot(account)
-    try:
-        found = hubspot.association_types(from_object, to_object)
-    finally:
-        hubspot.close()
-    save_types(account, from_object, to_object, found)
-    return found
 
 
 class CheckedSyncForm(ObjectSyncForm):

@@ -9,6 +9,8 @@ from associations.engine.links import MappingRule
 from associations.engine.types import PRIMARIES, plain_type
 from associations.models import AssociationMapping
 from associations.models import AssociationType as StoredType
+from associations.prerequisites import target_off
+from associations.run.awaiting import note_targets_off
 from associations.run.ends import AppEnd, ReferenceEnd
 from connections import schemas
 from connections.catalogue import Code
@@ -77,17 +79,17 @@ def load_pairs(session: Session) -> tuple[Pair, ...]:
         "to_sync__app"
     )
     grouped: dict[tuple[str, int], list[AssociationMapping]] = {}
+    off_targets: set[int] = set()
     for row in rows:
         if session.run.pk:  # who only looks turns nothing
             _turn(row, _narrowed(row, session.sync))
         # What a person takes back may well be of syncs that were turned off for it.
-        on = row.to_sync.enabled or session.run.undo_of_id is not None
-        if not on or row.to_sync.archived_at:
-            _say(
-                session,
-                Code.TARGET_NOT_SYNCED,
-                f"{row.app_field}: the sync {row.to_sync.name} that it points to is off.",
-            )
+        off = target_off(row)
+        undoes = session.run.undo_of_id is not None
+        if off is not None:
+            off_targets.add(row.to_sync_id)
+        if off is not None and not (undoes and row.to_sync.set_up):
+            _say(session, off.code, f"{off.text} {off.remedy}")
         elif row.type_id is None:
             _say(
                 session,
@@ -99,6 +101,7 @@ def load_pairs(session: Session) -> tuple[Pair, ...]:
                 session.sync.app.hubspot, row.to_sync.hubspot_object
             )
             grouped.setdefault((target.id, row.to_sync_id), []).append(row)
+    note_targets_off(session, off_targets)
     return tuple(
         _pair(session, to_object, rows) for (to_object, _), rows in grouped.items()
     )

@@ -9,6 +9,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from associations.models import AssociationMapping, type_columns
+from associations.prerequisites import unmet
 from associations.services import save_types
 from associations.setup import environment, live, parsing, reading
 from associations.setup.checking import Checked
@@ -84,7 +85,9 @@ def apply(
     with transaction.atomic():
         changed = _Writer(spec, plan).write(prune=prune)
         if warnings is not None:
-            warnings += overlaps(plan.owners[app.path].pk for app in spec.apps)
+            apps = [plan.owners[app.path].pk for app in spec.apps]
+            warnings += overlaps(apps)
+            warnings += map(str, unmet(ObjectSync.objects.filter(app__in=apps)))
         if check:
             transaction.set_rollback(True)
     return changed

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from associations.services import Types
 from associations.setup.archive import check_archive
+from associations.setup.default_links import DefaultLinks
 from associations.setup.defaults import default_match
 from associations.setup.filters import NOUN, check_filter
 from associations.setup.guessing import Guess, default_fields
@@ -21,6 +22,7 @@ from associations.setup.spec import (
 )
 from associations.setup.types import find_types
 from connections.connectors.base import ConnectorError
+from connections.connectors.registry import capabilities
 from connections.records import (
     AssociationType,
     Field,
@@ -60,6 +62,7 @@ class SyncCheck:
     kind: str = "postgres"  # of the app
     guessed: list[Guess] = field(default_factory=list)
     labels: bool = True  # HubSpot's links can carry them
+    warnings: list[str] = field(default_factory=list)
 
     def bad(self, at: str, text: str) -> None:
         self.problems.add(f"{self.spec.path}.{at}" if at else self.spec.path, text)
@@ -312,6 +315,7 @@ class SyncCheck:
             types, reads the association types from one object to another.
         Returns: the types of each, by the association's path.
         """
+        self._default_links(targets, types)
         found: dict[str, tuple[AssociationType, ...]] = {}
         seen: set[str] = set()
         for link in self.spec.associations:
@@ -341,6 +345,27 @@ class SyncCheck:
                     why += f" {NO_LABELS}"
                 self.problems.add(f"{link.path}.type", why)
         return found
+
+    def _default_links(
+        self,
+        targets: Mapping[str, tuple[str, str]],
+        types: Callable[[str, str], Types],
+    ) -> None:
+        if not self.spec.default_associations:
+            return
+        own_syncs = capabilities(self.kind).targets_need_sync
+        links = DefaultLinks(self.spec, self.schemas, self.objects, own_syncs)
+        made = tuple(
+            replace(link, path=f"{link.path}[{at}]")
+            for at, link in enumerate(links.mapped(targets, types))
+        )
+        self.spec = replace(self.spec, associations=made)
+        self.guessed += [
+            Guess(m.path, "association", targets[m.to][0], m.app_field, f"to {m.to}")
+            for m in made
+        ]
+        notes = (*links.skipped, *map(str, links.offers(targets)))
+        self.warnings += [f"{self.spec.name}: {note}" for note in notes]
 
     def _reference(self, link: AssociationSpec) -> ReferenceField | None:
         app = self.objects[Side.APP]

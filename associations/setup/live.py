@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from associations.services import Types
@@ -170,12 +170,14 @@ class LiveCheck:
                 sync, schemas, self.problems, kind=app.kind, labels=labels
             )
             settled = check.fields()
-            self.plan.guessed += check.guessed
             if settled is None:
                 continue
             self._same_objects(sync, row, check.objects)
             types = check.links(named, lambda a, b: self._types(account, a, b))
+            settled = replace(settled, associations=check.spec.associations)
             self.plan.syncs[sync.path] = Checked(settled, check.objects, types)
+            self.plan.guessed += check.guessed
+            self.plan.warnings += [f"{app.name} \u203a {w}" for w in check.warnings]
 
     def _same_objects(
         self, spec: SyncSpec, app: Owner, objects: Mapping[Side, ObjectType]

@@ -110,6 +110,7 @@ class SyncSpec:
     timezone: str = "UTC"
     enabled: bool = True
     associations: tuple[AssociationSpec, ...] = ()
+    default_associations: bool = False  # `associations: default`, until they are chosen
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,9 +100,10 @@ def read_sync(value: Any, path: str, problems: Problems) -> SyncSpec | None:
         app_cursor=keys.text("app_cursor"),
         timezone=_timezone(keys),
         enabled=keys.boolean("enabled", True),
-        associations=keys.items(
-            "associations", lambda v, p: _association(v, p, problems)
-        ),
+        associations=()
+        if keys.tree.get("associations") == DEFAULT
+        else keys.items("associations", lambda v, p: _association(v, p, problems)),
+        default_associations=keys.tree.get("associations") == DEFAULT,
     )
 
 
