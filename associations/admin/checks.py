@@ -19,6 +19,7 @@ from associations.setup.spec import (
     MatchPart,
     SyncSpec,
 )
+from connections import services
 from connections.records import AssociationType
 from syncs.admin.forms import FieldMappingForm, MatchKeyForm, ObjectSyncForm, schemas_of
 from syncs.admin.scope import SyncFilterForm
