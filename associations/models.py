@@ -106,6 +106,18 @@ class AssociationMapping(models.Model):
     on_unlink = models.CharField(
         max_length=20, choices=OnUnlink.choices, default=OnUnlink.KEEP_PAIR
     )
+    proven_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="when a sweep last found both sides' links equal",
+    )
+    sweep: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(
+        default=dict,
+        blank=True,
+        editable=False,
+        help_text="what the last whole sweep counted: links and their hash, by side",
+    )
 
     class Meta:
         verbose_name = "association mapping"

@@ -16,6 +16,7 @@ from associations.run.keeping import COUNTED, KINDS
 from associations.run.ledger import NOTE
 from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import Edges, LinkPlanner
+from associations.run.proving import PLACE, Proof
 from associations.run.reading import read_links
 from associations.run.restoring import Standing
 from associations.run.retrying import targets_moved
@@ -57,6 +58,7 @@ class AssociationStage:
         self.pairs: tuple[Pair, ...] = ()
         self._edges: dict[str, Edges] = {}
         self._writer: LinkWriter | None = None
+        self._proof: Proof | None = None
 
     def targets(self, sync_ids: Sequence[int]) -> Mapping[int, set[int]]:
         found: dict[int, set[int]] = {}
@@ -76,6 +78,7 @@ class AssociationStage:
         session.lost_references = names - set(session.references)
         self.pairs = load_pairs(session)
         self._writer = LinkWriter(session, self.pairs)
+        self._proof = Proof(session, self.pairs)
 
     @property
     def writer(self) -> LinkWriter:
@@ -127,7 +130,15 @@ class AssociationStage:
 
     def plan(self, chunk: Chunk) -> None:
         for pair in self.pairs:
-            LinkPlanner(chunk, pair, self._edges.get(pair.to_object, {})).plan()
+            edges = self._edges.get(pair.to_object, {})
+            LinkPlanner(chunk, pair, edges, self._proof).plan()
+
+    def place(self) -> Mapping[str, Any]:
+        return {PLACE: self._proof.json()} if self._proof is not None else {}
+
+    def swept(self, session: Session) -> None:
+        if self._proof is not None:
+            self._proof.keep()
 
     # Write ------------------------------------------------------------------------------
 

@@ -48,6 +48,12 @@ class RecordStage:
     def plan(self, chunk: Chunk) -> None:
         RecordPlanner(chunk).plan()
 
+    def place(self) -> Mapping[str, Any]:
+        return {}
+
+    def swept(self, session: Session) -> None:
+        """Nothing: a sweep is of links."""
+
     def inline(
         self, session: Session, creates: Sequence[Change]
     ) -> Mapping[int, Inline]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.formats import localize
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from associations.admin.checks import ROOT, CheckedSyncForm, Rows
 from associations.admin.forms import AssociationMappingForm
@@ -41,6 +46,12 @@ class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
     fk_name = "sync"
     extra = 1
     verbose_name_plural = "Association mappings"
+    readonly_fields: ClassVar[Any] = ("proof",)
+
+    @admin.display(description="both sides equal")
+    def proof(self, obj: AssociationMapping) -> SafeString | str:
+        """When a sweep last proved it, and what the last sweep counted."""
+        return shown_proof(obj) if obj.pk else "—"
 
     def get_formset(
         self, request: HttpRequest, obj: ObjectSync | None = None, **kwargs: Any
@@ -61,6 +72,38 @@ class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
                 return {**found, "targets": targets, "labels": labels}
 
         return Aimed
+
+
+def shown_proof(mapping: AssociationMapping) -> SafeString | str:
+    found = mapping.sweep
+    if not found:
+        return "No sweep went through yet."
+    at = localize(localtime(datetime.fromisoformat(found["at"])))
+    (there, one), (here, other) = found["hubspot"], found["app"]
+    proven = mapping.proven_at
+    if proven is not None and proven.isoformat() == found["at"]:
+        return format_html("Proven equal {}: {} links, hash {}", at, there, one)
+    last = localize(localtime(proven)) if proven is not None else "never"
+    why = []
+    if not found["whole"]:
+        why.append("HubSpot shows a part only, or the sweep was interrupted")
+    if found["unknown"]:
+        why.append(f"{found['unknown']} lists could not be read")
+    if found["open"]:
+        why.append(f"links of {found['open']} records are still being written")
+    if (there, one) != (here, other):
+        why.append("see the drift report")
+    return format_html(
+        "Last proven equal: {}. Sweep of {}: HubSpot {} links, hash {}; app {} links, "
+        "hash {}: {}.",
+        last,
+        at,
+        there,
+        one,
+        here,
+        other,
+        "; ".join(why) or "they are equal",
+    )
 
 
 def labels_from(sync: ObjectSync) -> dict[str, Any]:
@@ -127,6 +170,9 @@ class MappedSyncAdmin(ObjectSyncAdmin):
             )
             if not same:  # another mapping: it begins as a first sync
                 AssociationLink.objects.filter(mapping=mapping).delete()
+                AssociationMapping.objects.filter(pk=mapping.pk).update(
+                    proven_at=None, sweep={}
+                )
 
 
 def _keep_filters(rows: Sequence[Any], settled: Sequence[FilterSpec]) -> None:

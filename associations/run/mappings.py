@@ -126,6 +126,9 @@ def forget_links(row: AssociationMapping) -> None:
     the next run."""
     for some in pages(row.links.all(), "pk"):
         row.links.filter(pk__in=[pk for (pk,) in some]).delete()
+    if row.proven_at or row.sweep:
+        row.proven_at, row.sweep = None, {}
+        row.save(update_fields=["proven_at", "sweep"])
 
 
 def _say(session: Session, code: Code, text: str) -> None:

@@ -8,6 +8,7 @@ from associations.engine.links import EdgeChange, PairWrite, Result, State, merg
 from associations.run.fars import Fars, find_fars
 from associations.run.ledger import NOTE, Ledger, Types
 from associations.run.mappings import Mapped, Pair
+from associations.run.proving import Proof, Seen
 from associations.run.stored import types_json
 from associations.run.vanished import find_gone
 from connections.catalogue import Code
@@ -25,8 +26,11 @@ Edges = Mapping[str, tuple[Linked, ...]]
 class LinkPlanner:
     """Plans one chunk's links under one pair of HubSpot objects."""
 
-    def __init__(self, chunk: Chunk, pair: Pair, edges: Edges) -> None:
+    def __init__(
+        self, chunk: Chunk, pair: Pair, edges: Edges, proof: Proof | None = None
+    ) -> None:
         self.chunk, self.pair, self.edges = chunk, pair, edges
+        self.proof, self._seen = proof, dict[int, Seen]()
         self.session = chunk.session
         self.scope = scope_of(self.session)
         self.links = [link for link in chunk.links if self._takes_part(link)]
@@ -65,6 +69,16 @@ class LinkPlanner:
             if link.pk in again:
                 results[link.pk] = self._merge(link)
             self._take(link, results[link.pk])
+        if self.proof is not None:
+            self.proof.take(
+                self.pair,
+                self.links,
+                self._seen,
+                results,
+                self.fars,
+                sweep=self.chunk.sweep,
+                creating=self.chunk.creating,
+            )
         self.ledger.save(self.scope)
 
     def result(self, link: RecordLink) -> Result:
@@ -77,6 +91,7 @@ class LinkPlanner:
         if edges is not None:
             hubspot = {self.fars.in_hubspot(e.to_id): e.types for e in edges}
         states = {m.key: self._state(link, m) for m in self.pair.mappings}
+        self._seen[link.pk] = hubspot, states
         keys = set(hubspot or {})
         for state in states.values():
             keys |= set(state.app or ()) | set(state.base or {}) | set(state.apart)

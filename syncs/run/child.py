@@ -29,7 +29,7 @@ from syncs.run.lease import (
     once_it_can,
 )
 from syncs.run.match import match
-from syncs.run.plan import plan
+from syncs.run.plan import kept, plan
 from syncs.run.pull import pull
 from syncs.run.renew import renew
 from syncs.run.scope import wake
@@ -257,7 +257,7 @@ def _sync(session: Session) -> None:
             for stage in session.stages:
                 stage.work(session)
             break
-        run.place = {"phase": "write"}
+        run.place = {"phase": "write", **kept(session.stages)}
         with _timed(session, "write"):
             _write(session)
         run.place = {}
@@ -266,6 +266,8 @@ def _sync(session: Session) -> None:
     if sweep and run.limit is None and not run.dry_run:
         session.sync.swept_at = now()
         session.sync.save(update_fields=["swept_at"])
+        for stage in session.stages:
+            stage.swept(session)
 
 
 def _must_look(run: SyncRun) -> bool:

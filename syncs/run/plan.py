@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
@@ -30,10 +31,10 @@ def plan(session: Session, stages: Sequence[Stage], *, sweep: bool) -> int:
     budget = session.run.limit
     for links, place in _chunks(session, sweep=sweep):
         session.lease.check()
-        chunk = _plan_chunk(session, stages, links)
+        chunk = _plan_chunk(session, stages, links, sweep=sweep)
         if budget is not None:
             budget = _cut(chunk, budget)
-        session.run.place = {"phase": "plan", **place}
+        session.run.place = {"phase": "plan", **place, **kept(stages)}
         _keep(chunk)
         planned += len(chunk.changes)
         session.advance("planning", session.run.progress_done + len(links))
@@ -102,8 +103,17 @@ def _chunks(
             yield links, {"half": number, "last": last}
 
 
+def kept(stages: Sequence[Stage]) -> dict[str, Any]:
+    """What the stages hand on to the next slice of the run."""
+    return {key: what for stage in stages for key, what in stage.place().items()}
+
+
 def _plan_chunk(
-    session: Session, stages: Sequence[Stage], links: list[RecordLink]
+    session: Session,
+    stages: Sequence[Stage],
+    links: list[RecordLink],
+    *,
+    sweep: bool,
 ) -> Chunk:
     moment = now()
     due = {
@@ -113,7 +123,7 @@ def _plan_chunk(
         or link.state == RecordState.WAITING
         or (link.retry_at is not None and rested(link.retry_at, moment))
     }
-    chunk = Chunk(session, links, due)
+    chunk = Chunk(session, links, due, sweep=sweep)
     for stage in stages:
         stage.read(chunk)
     for stage in stages:

@@ -108,7 +108,8 @@ class Chunk:
 
     `changes` is what the stages plan, unsaved; `creating` the planned create by link;
     `due` the links whose fields are decided this time (the others are only swept); `asks`
-    the choices, unsaved, that a person has for fields in conflict.
+    the choices, unsaved, that a person has for fields in conflict; `sweep` says that it is
+    part of a look at all records.
     """
 
     session: Session
@@ -119,6 +120,7 @@ class Chunk:
     creating: dict[int, Change] = field(default_factory=dict)
     notes: dict[int, Note] = field(default_factory=dict)
     touched: set[int] = field(default_factory=set)  # links to write back
+    sweep: bool = False
 
     def plan(self, link: RecordLink, **values: Any) -> Change:
         """Add a planned change for a link."""
@@ -167,6 +169,12 @@ class Stage(Protocol):
 
     def plan(self, chunk: Chunk) -> None:
         """Add this stage's changes to the chunk."""
+
+    def place(self) -> Mapping[str, Any]:
+        """What the run's next slice needs to go on with the plan."""
+
+    def swept(self, session: Session) -> None:
+        """A sweep is through, and what it planned is written."""
 
     def inline(
         self, session: Session, creates: Sequence[Change]
