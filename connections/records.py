@@ -55,10 +55,14 @@ class ValueType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One choice of an option field: the value that travels, the label people see."""
+    """One choice of an option field: the value that travels, the label people see.
+
+    `archived`: records hold it still, and none can be given it any more.
+    """
 
     value: str
     label: str = ""
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,10 @@ def convert(
         else:
             value, kind = mapped[0], ValueType.TEXT
         source = Field(source.name, kind)
+    elif source.people and not target.people:
+        value = _addresses(value, source)
+        many = isinstance(value, list)
+        source = Field(source.name, ValueType.OPTIONS if many else ValueType.TEXT)
     return _CONVERTERS[target.type](value, source, target)
 
 
@@ -279,6 +283,8 @@ def _to_options(value: Canon, source: Field, target: Field) -> list[str]:
 
 def _choice(word: str, source: Field, target: Field) -> str:
     """The target's option that a text means: by value, by label, or by being yes or no."""
+    if target.people:
+        return _person(word, target)
     if not target.options:
         return _fitting(word, target)
     folded = word.strip().casefold()
@@ -295,6 +301,42 @@ def _choice(word: str, source: Field, target: Field) -> str:
             return found[0]
     raise ValueProblem(
         Code.OPTION_UNKNOWN, f"{shown(word)} is not an option of {target.name}."
+    )
+
+
+def _addresses(value: Canon, source: Field) -> Canon:
+    """Users as other systems know them: by their e-mail addresses."""
+    known = {option.value: option.label for option in source.options}
+    for word in words(value):
+        if not known.get(word):
+            raise ValueProblem(
+                Code.OPTION_UNKNOWN,
+                f"{shown(word)} is a user of {source.name} whose e-mail address is not "
+                f"known{'' if known else ': the token may not read the owners'}.",
+            )
+    found = [known[word] for word in words(value)]
+    return _set(found) if isinstance(value, list) else found[0]
+
+
+def _person(word: str, target: Field) -> str:
+    """The id of the user with an e-mail address, or that is an id."""
+    folded = word.strip().casefold()
+    found = {
+        option.value
+        for option in target.options
+        if not option.archived
+        and (option.value == word or option.label.strip().casefold() == folded)
+    }
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        why = "belongs to several users"
+    elif any(o.label.strip().casefold() == folded for o in target.options):
+        why = "belongs to a user who was removed"
+    else:
+        why = "is no user's e-mail address"
+    raise ValueProblem(
+        Code.OPTION_UNKNOWN, f"{shown(word)} {why}, and {target.name} holds a user."
     )
 
 

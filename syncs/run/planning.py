@@ -30,6 +30,8 @@ class RecordPlanner:
     def __init__(self, chunk: Chunk) -> None:
         self.chunk = chunk
         self.session: Session = chunk.session
+        if chunk.due:
+            self.session.read_people()
         self.fields = [
             mapped
             for mapped in self.session.fields

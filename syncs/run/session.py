@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -143,6 +143,7 @@ class Session:
     again: bool = False  # something moved while writing: plan once more
     # Both reading threads write whole rows of the same record links: one at a time.
     storing: Lock = field(default_factory=Lock)
+    _people_read: bool = False
     _checked: set[Side] = field(default_factory=set)
     _shown: dict[Side, set[str]] = field(
         default_factory=lambda: {s: set() for s in Side}
@@ -314,6 +315,29 @@ class Session:
             )
             self.log(text, level="error", code=Code.FIELD_MISSING)
             self.tally.error(Code.FIELD_MISSING, text)
+
+    def read_people(self) -> None:
+        """Read once a run who the users are that mapped fields name: they come and go
+        between two looks at the schema."""
+        if self._people_read:
+            return
+        self._people_read = True
+        for side in Side:
+            if any(m.field_on(side).people for m in self.fields):
+                self._checked.add(side)
+                self.refresh(side)
+                self.fields = tuple(self._as_known_now(side, m) for m in self.fields)
+
+    def _as_known_now(self, side: Side, mapped: MappedField) -> MappedField:
+        field_ = self.object_on(side).field(mapped.name_on(side))
+        if field_ is None or not field_.people:
+            return mapped
+        rule = (
+            replace(mapped.rule, hubspot=field_)
+            if side is Side.HUBSPOT
+            else replace(mapped.rule, app=field_)
+        )
+        return replace(mapped, rule=rule)
 
     def look_for_missing(self) -> None:
         """Ask a side again whose last known schema lacks a field of the set-up."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from connections.sandbox.hubspot.metadata import archive_owner, keep_pipeline
+
 USER = "USER_DEFINED"
 SHIP = {
     "name": "berths",
@@ -234,3 +236,31 @@ def test_the_account_tells_its_details_and_its_use_today(http):
     assert {"name", "usageLimit", "collectedAt", "resetsAt", "fetchStatus"} <= set(
         after
     )
+
+
+def test_an_owner_who_was_removed_is_listed_apart_and_taken_by_no_record(api, server):
+    (one, two) = api.owners().ids
+    account = server.hubspot.main
+    with account.store.transaction():
+        archive_owner(account, one)
+    assert api.owners().ids == [two]
+    assert api.owners(archived=True).ids == [one]
+    assert api.create("contacts", {"hubspot_owner_id": one}).status == 400
+
+
+def test_a_stage_of_another_pipeline_is_refused(api, server):
+    account = server.hubspot.main
+    with account.store.transaction():
+        keep_pipeline(account, "deals", "renewals", "Renewals", ("asked", "renewed"))
+    assert [p["id"] for p in api.pipelines("deals").results] == ["default", "renewals"]
+    row = {"dealname": "D", "pipeline": "renewals", "dealstage": "asked"}
+    made = api.create("deals", row)
+    assert made.status == 201
+    wrong = api.create("deals", row | {"dealstage": "closedwon"})
+    assert wrong.status == 400
+    assert "INVALID_OPTION" in str(wrong.body)
+    assert (
+        api.update("deals", made.body["id"], {"dealstage": "closedwon"}).status == 400
+    )
+    both = {"pipeline": "default", "dealstage": "closedwon"}
+    assert api.update("deals", made.body["id"], both).status == 200

@@ -224,19 +224,24 @@ class SchemaReader:
         return {kind.pipeline: tuple(offered), kind.stage: tuple(stages)}
 
     def _owners(self) -> tuple[Option, ...]:
-        """Owners by id; none where the token may not read them."""
+        """Owners by id, with their e-mail addresses; none where the token may not read
+        them. Those who were removed are still what old records name."""
+        try:
+            return (*self._owner_pages(False), *self._owner_pages(True))
+        except (ScopeError, RejectedError, SchemaError):
+            return ()
+
+    def _owner_pages(self, archived: bool) -> tuple[Option, ...]:
         found: list[Option] = []
         after: str | None = None
         while True:
-            query = {"limit": str(OWNERS_PAGE)} | ({"after": after} if after else {})
-            try:
-                answer = self._api.read(
-                    "read owners", "GET", self._api.paths.owners, query=query
-                )
-            except (ScopeError, RejectedError, SchemaError):
-                return ()
+            query = {"limit": str(OWNERS_PAGE), "archived": str(archived).lower()}
+            query |= {"after": after} if after else {}
+            answer = self._api.read(
+                "read owners", "GET", self._api.paths.owners, query=query
+            )
             found += [
-                Option(text(row["id"]), text(row.get("email")))
+                Option(text(row["id"]), text(row.get("email")), archived)
                 for row in rows(answer.body)
                 if row.get("id") is not None
             ]
@@ -284,6 +289,7 @@ def to_field(
         or (object_id == CONTACTS and name == "email"),
         options=further.get(name) or _options(kind, row),
         max_length=MAX_TEXT if kind is ValueType.TEXT else None,
+        people=_names_owner(row),
     )
 
 

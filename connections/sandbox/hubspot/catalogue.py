@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from connections.sandbox.hubspot.errors import invalid
-from connections.sandbox.hubspot.fields import DEFAULTS, REQUIRED, standard_properties
+from connections.sandbox.hubspot.fields import (
+    DEFAULTS,
+    PIPELINES,
+    REQUIRED,
+    STAGED,
+    standard_properties,
+)
 from connections.sandbox.hubspot.kinds import CONTACTS, STANDARD, Kind, names
 from connections.sandbox.hubspot.store import Store
 
@@ -73,8 +79,36 @@ class Catalogue:
             found = standard_properties(kind)
             found |= self._store.documents(f"property {kind.type_id}")
             found = {n: p for n, p in found.items() if not p["archived"]}
+            self._add_stages(kind, found)
             self._properties[kind.type_id] = found
         return found
+
+    def pipelines(self, kind: Kind) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Return each pipeline's label and stages."""
+        found: dict[str, tuple[str, tuple[str, ...]]] = {}
+        found |= PIPELINES.get(kind.type_id, {})
+        for name, body in self._store.documents(f"pipeline {kind.type_id}").items():
+            found[name] = (body["label"], tuple(body["stages"]))
+        return found
+
+    def _add_stages(self, kind: Kind, properties: dict[str, Json]) -> None:
+        """Let the pipeline and stage property take those that the account added."""
+        if kind.type_id not in STAGED:
+            return
+        added = self._store.documents(f"pipeline {kind.type_id}")
+        of_pipeline, of_stage = STAGED[kind.type_id]
+        for name, body in added.items():
+            for prop, values in ((of_pipeline, [name]), (of_stage, body["stages"])):
+                options = properties[prop]["options"]
+                options += [
+                    {
+                        "label": value.capitalize(),
+                        "value": value,
+                        "displayOrder": len(options) + at,
+                        "hidden": False,
+                    }
+                    for at, value in enumerate(values)
+                ]
 
     def archived_properties(self, kind: Kind) -> dict[str, Json]:
         """Return the archived properties of an object type by name."""
@@ -100,7 +134,8 @@ class Catalogue:
     def owners(self) -> set[str]:
         """Return the ids that an owner property takes."""
         if self._owners is None:
-            self._owners = set(self._store.documents("owner"))
+            rows = self._store.documents("owner")
+            self._owners = {i for i, row in rows.items() if not row["archived"]}
         return self._owners
 
     def defaults(self, kind: Kind) -> tuple[str, ...]:

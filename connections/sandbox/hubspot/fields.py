@@ -103,6 +103,15 @@ STANDARD: dict[str, list[Row]] = {
         ),
     ],
 }
+# By object type: the pipeline and the stage property, and every account's pipelines.
+STAGED = {
+    DEALS: ("pipeline", "dealstage"),
+    TICKETS: ("hs_pipeline", "hs_pipeline_stage"),
+}
+PIPELINES: dict[str, dict[str, tuple[str, tuple[str, ...]]]] = {
+    DEALS: {"default": ("Sales", DEAL_STAGES)},
+    TICKETS: {"0": ("Support", ("1", "2", "3", "4"))},
+}
 # What a read returns when no property is asked for.
 DEFAULTS: dict[str, tuple[str, ...]] = {
     CONTACTS: ("email", "firstname", "lastname"),

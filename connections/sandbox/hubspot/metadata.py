@@ -10,8 +10,7 @@ from typing import Any
 from connections.sandbox.clock import iso
 from connections.sandbox.hubspot.account import Account, Call, Reply
 from connections.sandbox.hubspot.errors import not_found
-from connections.sandbox.hubspot.fields import DEAL_STAGES
-from connections.sandbox.hubspot.kinds import DEALS, TICKETS, Kind
+from connections.sandbox.hubspot.kinds import Kind
 
 Json = dict[str, Any]
 SINCE = "2024-01-01T00:00:00.000Z"
@@ -56,16 +55,25 @@ def keep_owner(account: Account, number: int, email: str, first: str, last: str)
     return owner_id
 
 
+def archive_owner(account: Account, owner_id: str) -> None:
+    """Remove a user: the id stays on records, and no record takes it any more."""
+    owner = account.store.documents("owner")[owner_id]
+    account.store.keep("owner", owner_id, owner | {"archived": True})
+    account.catalogue.forget()
+
+
 def owners(call: Call) -> Reply:
     """GET …/owners."""
     call.need_one_of({"crm.objects.owners.read"})
     limit = call.number("limit", 100, 500) or 100
     after = call.query.get("after", "")
-    found = {} if call.flag("archived") else call.account.store.documents("owner")
+    archived = call.flag("archived")
     rows = [
         row
-        for key, row in sorted(found.items())
-        if key > after and row["email"] == call.query.get("email", row["email"])
+        for key, row in sorted(call.account.store.documents("owner").items())
+        if row["archived"] == archived
+        and key > after
+        and row["email"] == call.query.get("email", row["email"])
     ]
     body: Json = {"results": rows[:limit]}
     if len(rows) > limit:
@@ -99,19 +107,29 @@ def _stage(stage: str, order: int) -> Json:
 def pipelines(call: Call, kind: Kind) -> Reply:
     """GET …/pipelines/{T}."""
     call.need(kind, "read")
-    stages = {DEALS: DEAL_STAGES, TICKETS: ("1", "2", "3", "4")}.get(kind.type_id, ())
-    if not stages:
-        return Reply(200, {"results": []})
-    pipeline: Json = {
-        "id": "default" if kind.type_id == DEALS else "0",
-        "label": "Sales" if kind.type_id == DEALS else "Support",
-        "displayOrder": 0,
-        "stages": [_stage(stage, order) for order, stage in enumerate(stages)],
-        "archived": False,
-        "createdAt": SINCE,
-        "updatedAt": SINCE,
-    }
-    return Reply(200, {"results": [pipeline]})
+    found = call.account.catalogue.pipelines(kind)
+    rows = [
+        {
+            "id": pipeline,
+            "label": label,
+            "displayOrder": order,
+            "stages": [_stage(stage, at) for at, stage in enumerate(stages)],
+            "archived": False,
+            "createdAt": SINCE,
+            "updatedAt": SINCE,
+        }
+        for order, (pipeline, (label, stages)) in enumerate(found.items())
+    ]
+    return Reply(200, {"results": rows})
+
+
+def keep_pipeline(
+    account: Account, kind: str, name: str, label: str, stages: tuple[str, ...]
+) -> None:
+    """Add a pipeline to deals or tickets."""
+    body = {"label": label, "stages": list(stages)}
+    account.store.keep(f"pipeline {account.catalogue.kind(kind).type_id}", name, body)
+    account.catalogue.forget()
 
 
 def pipeline(call: Call, kind: Kind, name: str) -> Reply:

@@ -10,6 +10,7 @@ from typing import Any
 from connections.sandbox.clock import Clock, iso
 from connections.sandbox.hubspot.catalogue import Catalogue
 from connections.sandbox.hubspot.errors import conflict, invalid, not_found
+from connections.sandbox.hubspot.fields import STAGED
 from connections.sandbox.hubspot.kinds import COMPANIES, CONTACTS, Kind
 from connections.sandbox.hubspot.store import Store, dump
 from connections.sandbox.hubspot.switches import Switches
@@ -250,9 +251,25 @@ class Records:
                     values[name] = value
             except Refusal as refusal:
                 refusals[name] = refusal
+        stage = self._wrong_stage(kind, {**current, **values})
+        if stage and not refusals:
+            refusals = {STAGED[kind.type_id][1]: stage}
         if refusals:
             raise refused(refusals)
         return values
+
+    def _wrong_stage(self, kind: Kind, values: Mapping[str, str]) -> Refusal | None:
+        """Why a stage cannot be: it is one of another pipeline."""
+        if kind.type_id not in STAGED:
+            return None
+        pipeline, stage = (values.get(name) for name in STAGED[kind.type_id])
+        _, known = self._catalogue.pipelines(kind).get(pipeline or "", ("", ()))
+        if not pipeline or not stage or stage in known:
+            return None
+        return Refusal(
+            "INVALID_OPTION",
+            f"{stage} was not one of the allowed options: {sorted(known)}",
+        )
 
     def unique_values(self, record: Record) -> list[tuple[str, str]]:
         """Return the (property, value) pairs that no other record may hold."""
