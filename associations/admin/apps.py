@@ -11,19 +11,19 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from associations.admin.handover import HandoverPages
 from associations.prerequisites import unmet
 from associations.setup.offering import OpenLink, accept, open_links
 from connections.admin.base import Button, page_url
 from connections.connectors.base import ConnectorError
 from connections.models import ConnectedApp
-from syncs.admin.apps import SyncedAppAdmin
 from syncs.models import ObjectSync
 
 NEEDS = ("syncs.add_objectsync", "syncs.change_objectsync")
 KEEP, BY_KEY = "Keep these links", "Find by key only"
 
 
-class LinkedAppAdmin(SyncedAppAdmin):
+class LinkedAppAdmin(HandoverPages):
     def get_urls(self) -> list[URLPattern]:
         pressed = path(
             "<int:app_id>/links/<int:sync_id>/<path:field>/",

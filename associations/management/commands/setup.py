@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from associations.handover import FORMATS, document
 from associations.setup.applying import apply
 from associations.setup.exporting import export
 from associations.setup.guessing import Guess
@@ -21,11 +22,13 @@ from connections.models import ConnectedApp
 
 
 class Command(Base):
-    help = "Apply a set-up file, or print the one of what is configured."
+    help = (
+        "Apply a set-up file, or print what is configured: as a file, or as a document."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         actions = parser.add_subparsers(
-            dest="action", metavar="{apply,export}", parser_class=OneLineParser
+            dest="action", metavar="{apply,export,document}", parser_class=OneLineParser
         )
         applying = actions.add_parser(
             "apply", help="validate a file and make the database match it"
@@ -50,10 +53,12 @@ class Command(Base):
         exporting = actions.add_parser("export", help="print the set-up file")
         exporting.add_argument("--app", metavar="NAME", help="only this app")
         document = actions.add_parser(
-            "document", help="the hand-over document (not available in this version)"
+            "document",
+            help="print the hand-over document: what syncs, by which rules, and what is "
+            "known not to be in step",
         )
-        document.add_argument("--app", metavar="NAME")
-        document.add_argument("--format", choices=("md", "html"))
+        document.add_argument("--app", metavar="NAME", help="only this app")
+        document.add_argument("--format", choices=FORMATS, default="md")
 
     def handle(self, *args: Any, **options: Any) -> None:
         match options["action"]:
@@ -62,9 +67,11 @@ class Command(Base):
             case "export":
                 self._export(options["app"])
             case "document":
-                raise Refused("setup document is not available in this version.")
+                self._document(options["app"], options["format"])
             case _:
-                raise Refused("Say what to do: setup apply FILE, or setup export.")
+                raise Refused(
+                    "Say what to do: setup apply FILE, setup export or setup document."
+                )
 
     def _apply(self, **options: Any) -> None:
         text = _read(options["file"])
@@ -111,13 +118,22 @@ class Command(Base):
 
     def _export(self, name: str | None) -> None:
         try:
-            text = export(name)
+            self.stdout.write(export(name), ending="")
         except LookupError:
-            known = ConnectedApp.objects.values_list("name", flat=True)
-            raise Refused(
-                f"There is no connected app {name!r}.{hint(name or '', known)}"
-            ) from None
+            raise _no_app(name) from None
+
+    def _document(self, name: str | None, form: str) -> None:
+        try:
+            text = document([name] if name is not None else [], form=form)
+        except LookupError:
+            raise _no_app(name) from None
         self.stdout.write(text, ending="")
+
+
+def _no_app(name: str | None) -> Refused:
+    apps = ConnectedApp.objects.filter(archived_at=None)
+    known = apps.values_list("name", flat=True)
+    return Refused(f"There is no connected app {name!r}.{hint(name or '', known)}")
 
 
 def _read(name: str) -> str:
