@@ -25,6 +25,22 @@ class AssociationType(models.Model):
     category = models.CharField(max_length=30)
     type_id = models.PositiveBigIntegerField()
     label = models.CharField(max_length=200, blank=True)
+    inverse_id = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="its id seen from the other end, where known"
+    )
+    most = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="links of this type that a record may have, as set in HubSpot",
+    )
+    plan_most = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="links that the account's plan allows a record; on the plain type",
+    )
+    gone_at = models.DateTimeField(
+        null=True, blank=True, help_text="when HubSpot listed it no more"
+    )
     discovered_at = models.DateTimeField(auto_now=True)
 
     class Meta:

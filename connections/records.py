@@ -329,6 +329,15 @@ class AssociationType:
 
 
 @dataclass(frozen=True, slots=True)
+class AssociationLimit:
+    """The most links that a record may have in one direction: of a type, as an
+    administrator of HubSpot set it, or (`type` None) of any, as the account's plan has it."""
+
+    most: int
+    type: AssociationType | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Edge:
     """A link to write along with a create, or by itself, seen from its first record."""
 

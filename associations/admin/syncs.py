@@ -113,7 +113,9 @@ def labels_from(sync: ObjectSync) -> dict[str, Any]:
         near = load_object(sync.app.hubspot, sync.hubspot_object).id
     except SchemaError:
         return {}
-    rows = StoredType.objects.filter(account=sync.app.hubspot_id, from_object=near)
+    rows = StoredType.objects.filter(
+        account=sync.app.hubspot_id, from_object=near, gone_at=None
+    )
     by_far: dict[str, list[AssociationTypeInfo]] = {}
     for row in rows.order_by("to_object", "category", "type_id"):
         by_far.setdefault(row.to_object, []).append(row.info)

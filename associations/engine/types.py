@@ -100,3 +100,68 @@ def primary_type(from_object: str, to_object: str) -> AssociationType | None:
     """The type that makes a link the primary one; None where the pair has none."""
     found = PRIMARY.get((from_object, to_object))
     return None if found is None else AssociationType(HUBSPOT_DEFINED, found)
+
+
+PARENT_TO_CHILD = AssociationType(
+    HUBSPOT_DEFINED, 13
+)  # companies: seen from the parent
+CHILD_TO_PARENT = AssociationType(HUBSPOT_DEFINED, 14)
+_DIRECTED = {PARENT_TO_CHILD: CHILD_TO_PARENT, CHILD_TO_PARENT: PARENT_TO_CHILD}
+_BILLING = {(CONTACT, COMPANY): 931, (COMPANY, CONTACT): 930}
+
+
+def inverses(
+    there: Iterable[AssociationTypeInfo],
+    back: Iterable[AssociationTypeInfo],
+    *,
+    same: bool = False,
+) -> dict[AssociationType, AssociationType]:
+    """How the other end calls each type of one direction, as far as that is certain.
+
+    HubSpot's own are known; a label that reads the same from both ends, and alone does
+    so, is one label; the last one left on either side belong together. Links between
+    records of one object are seen from both ends by one list (`same`), which does not
+    tell one label from half of two.
+    """
+    here = {AssociationType(i.category, i.type_id): i for i in there}
+    far = {AssociationType(i.category, i.type_id): i for i in back}
+    found: dict[AssociationType, AssociationType] = {}
+    for type_, info in here.items():
+        known = _known_inverse(type_, info.from_object, info.to_object)
+        if known in far:
+            found[type_] = known
+    if same:
+        return found
+    for type_, info in here.items():
+        alike = [t for t, i in far.items() if i.label and i.label == info.label]
+        mine = [t for t, i in here.items() if i.label == info.label]
+        taken = found.values()
+        if (
+            type_ not in found
+            and len(alike) == len(mine) == 1
+            and alike[0] not in taken
+        ):
+            found[type_] = alike[0]
+    left = [t for t in here if t not in found and here[t].label]
+    rest = [t for t in far if t not in found.values() and far[t].label]
+    if len(left) == len(rest) == 1 and left[0].category == rest[0].category:
+        found[left[0]] = rest[0]
+    plain = [t for t in here if t not in found and not here[t].label]
+    other = [t for t in far if t not in found.values() and not far[t].label]
+    if len(plain) == len(other) == 1:
+        found[plain[0]] = other[0]
+    return found
+
+
+def _known_inverse(
+    type_: AssociationType, from_object: str, to_object: str
+) -> AssociationType | None:
+    if type_ in _DIRECTED:
+        return _DIRECTED[type_]
+    if type_.category != HUBSPOT_DEFINED:
+        return None
+    for table in (PLAIN, PRIMARY, _BILLING):
+        if table.get((from_object, to_object)) == type_.type_id:
+            back = table.get((to_object, from_object))
+            return None if back is None else AssociationType(HUBSPOT_DEFINED, back)
+    return None

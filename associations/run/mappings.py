@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from associations.engine.links import MappingRule
 from associations.engine.types import PRIMARIES, plain_type
@@ -12,6 +12,7 @@ from associations.models import AssociationType as StoredType
 from associations.prerequisites import target_off
 from associations.run.awaiting import note_targets_off
 from associations.run.ends import AppEnd, ReferenceEnd
+from associations.run.types import missing, refresh_due, say
 from connections import schemas
 from connections.catalogue import Code
 from connections.records import (
@@ -41,6 +42,15 @@ class Mapped:
         return self.rule.key
 
 
+@dataclass
+class Looked:
+    """What this run found out of a pair's types: whether they were read again since a
+    label's links vanished, and the mappings that miss theirs by now."""
+
+    again: bool = False
+    lost: set[str] = field(default_factory=set)
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """The mappings that share one pair of HubSpot objects and one target sync."""
@@ -50,6 +60,7 @@ class Pair:
     to_sync: ObjectSync
     plain: AssociationType
     mappings: tuple[Mapped, ...]
+    looked: Looked = field(default_factory=Looked)
 
     @property
     def rules(self) -> tuple[MappingRule, ...]:
@@ -64,7 +75,7 @@ def discovered(
 ) -> tuple[AssociationTypeInfo, ...]:
     """The association types of one direction as last read from the account."""
     rows = StoredType.objects.filter(
-        account=account_id, from_object=from_object, to_object=to_object
+        account=account_id, from_object=from_object, to_object=to_object, gone_at=None
     )
     return tuple(row.info for row in rows)
 
@@ -80,6 +91,8 @@ def load_pairs(session: Session) -> tuple[Pair, ...]:
     )
     grouped: dict[tuple[str, int], list[AssociationMapping]] = {}
     off_targets: set[int] = set()
+    if session.run.pk:
+        refresh_due(session, rows)
     for row in rows:
         if session.run.pk:  # who only looks turns nothing
             _turn(row, _narrowed(row, session.sync))
@@ -89,13 +102,9 @@ def load_pairs(session: Session) -> tuple[Pair, ...]:
         if off is not None:
             off_targets.add(row.to_sync_id)
         if off is not None and not (undoes and row.to_sync.set_up):
-            _say(session, off.code, f"{off.text} {off.remedy}")
-        elif row.type_id is None:
-            _say(
-                session,
-                Code.TYPE_UNKNOWN,
-                f"{row.app_field}: its association type is not known in HubSpot.",
-            )
+            say(session, off.code, f"{off.text} {off.remedy}")
+        elif text := missing(session, row):
+            say(session, Code.TYPE_UNKNOWN, text)
         else:
             target = schemas.load_object(
                 session.sync.app.hubspot, row.to_sync.hubspot_object
@@ -129,11 +138,6 @@ def forget_links(row: AssociationMapping) -> None:
     if row.proven_at or row.sweep:
         row.proven_at, row.sweep = None, {}
         row.save(update_fields=["proven_at", "sweep"])
-
-
-def _say(session: Session, code: Code, text: str) -> None:
-    session.log(text, level="error", code=code)
-    session.tally.error(code, text)
 
 
 def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) -> Pair:
@@ -176,7 +180,7 @@ def _end(session: Session, row: AssociationMapping) -> AppEnd | None:
     if field is not None:
         return ReferenceEnd(field)
     text = f"{obj.name} has no reference {row.app_field} any more."
-    _say(session, Code.FIELD_MISSING, text)
+    say(session, Code.FIELD_MISSING, text)
     if not session.run.dry_run:
         # Should it come back, it comes back empty, and nobody took links off.
         forget_links(row)

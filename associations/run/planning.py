@@ -10,7 +10,7 @@ from associations.run.ledger import NOTE, Ledger, Types
 from associations.run.mappings import Mapped, Pair
 from associations.run.proving import Proof, Seen
 from associations.run.stored import types_json
-from associations.run.vanished import find_gone
+from associations.run.vanished import find_gone, find_lost_labels
 from connections.catalogue import Code
 from connections.records import Linked, Side
 from syncs.models import RecordLink
@@ -64,6 +64,8 @@ class LinkPlanner:
 
     def plan(self) -> None:
         results = {link.pk: self._merge(link) for link in self.links}
+        if find_lost_labels(self.session, self.pair, results.values()):
+            results = {link.pk: self._merge(link) for link in self.links}
         again = self._confirm(results)
         for link in self.links:
             if link.pk in again:
@@ -90,13 +92,15 @@ class LinkPlanner:
         hubspot: dict[int, Types] | None = None
         if edges is not None:
             hubspot = {self.fars.in_hubspot(e.to_id): e.types for e in edges}
-        states = {m.key: self._state(link, m) for m in self.pair.mappings}
+        working = [m for m in self.pair.mappings if m.key not in self.pair.looked.lost]
+        states = {m.key: self._state(link, m) for m in working}
         self._seen[link.pk] = hubspot, states
         keys = set(hubspot or {})
         for state in states.values():
             keys |= set(state.app or ()) | set(state.base or {}) | set(state.apart)
         fars = {key: self.fars.far(key) for key in keys}
-        return merge(self.pair.rules, states, hubspot, fars, plain=self.pair.plain)
+        rules = [m.rule for m in working]
+        return merge(rules, states, hubspot, fars, plain=self.pair.plain)
 
     def _state(self, link: RecordLink, mapped: Mapped) -> State:
         ids = mapped.end.ids(link)
@@ -179,6 +183,7 @@ class LinkPlanner:
             after |= {
                 "op": write.kind,
                 "types": types_json(write.types),
+                "off": types_json(write.off),
                 "to_object": self.pair.to_object,
             }
         else:

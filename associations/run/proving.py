@@ -134,7 +134,8 @@ class Proof:
                 owed = link.pk in sums.owed
                 if (link.pk in sums.paid) if owed else not sweep:
                     continue
-                app = states[mapped.key].app
+                state = states.get(mapped.key)  # none where its type is gone
+                app = None if state is None else state.app
                 if mapped.key in changing or link.pk in new:
                     sums.owed.update([link.pk])
                 elif hubspot is None or app is None:

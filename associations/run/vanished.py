@@ -1,12 +1,15 @@
-"""Whether the far records of links that vanished are still there."""
+"""Whether the far records, and the labels, of links that vanished are still there."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
+from associations.engine.links import Result
 from associations.run.ends import parts
 from associations.run.mappings import Pair
+from associations.run.types import missing, say
+from associations.services import read_pair
 from connections import schemas
 from connections.catalogue import Code
 from connections.records import ObjectType, Record, Side, Want
@@ -73,3 +76,28 @@ def _far_object(sync: ObjectSync, side: Side) -> ObjectType:
     if side is Side.HUBSPOT:
         return schemas.load_object(sync.app.hubspot, sync.hubspot_object)
     return schemas.load_object(sync.app, sync.app_object)
+
+
+def find_lost_labels(session: Session, pair: Pair, results: Iterable[Result]) -> bool:
+    """Look, before labels that HubSpot's pairs lost travel, whether they still exist.
+
+    A label is taken off every record before it can be deleted, and nobody unlinked.
+
+    Returns: whether a mapping was found to miss its type: its links stay as they are.
+    """
+    labels = {m.key for m in pair.mappings if m.rule.kind == "label"}
+    vanished = any(
+        change.mapping_key in labels and change.side is Side.APP and change.ends
+        for result in results
+        for change in result.changes
+    )
+    if not vanished or pair.looked.again:
+        return False
+    pair.looked.again = True
+    ends = (pair.from_object, pair.to_object)
+    read_pair(session.sync.app.hubspot, session.hubspot, ends)
+    for mapped in pair.mappings:
+        if text := missing(session, mapped.row):
+            say(session, Code.TYPE_UNKNOWN, text)
+            pair.looked.lost.add(mapped.key)
+    return bool(pair.looked.lost)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from associations.models import AssociationMapping, type_columns
 from associations.prerequisites import unmet
-from associations.services import save_types
+from associations.services import follow_labels, save_inverses, save_limits, save_types
 from associations.setup import environment, live, parsing, reading
 from associations.setup.checking import Checked
 from associations.setup.filters import store_filters
@@ -159,12 +159,24 @@ class _Writer:
             checked = self.plan.syncs[spec.path]
             if self._links(rows[spec.name], checked, rows):
                 dirty.add(spec.name)
-        for (path, *ends), types in self.plan.types.items():
-            account = self.plan.owners[path]
-            if account.pk == row.hubspot.pk and isinstance(account, HubSpotAccount):
-                save_types(account, ends[0], ends[1], types)
+        self._types(row.hubspot)
         for name in (spec.name for spec in app.syncs if spec.name in dirty):
             self._revise(rows[name])
+
+    def _types(self, hubspot: HubSpotAccount) -> None:
+        """Keep what the account said of the types that its mappings may have."""
+        mine = {
+            (one, other): (types, self.plan.limits[path, one, other])
+            for (path, one, other), types in self.plan.types.items()
+            if self.plan.owners[path].pk == hubspot.pk
+            and isinstance(self.plan.owners[path], HubSpotAccount)
+        }
+        for ends, (types, limits) in mine.items():
+            save_types(hubspot, *ends, types)
+            save_limits(hubspot, ends, limits)
+        for ends, (types, _) in mine.items():
+            save_inverses(hubspot, ends, types, mine[ends[::-1]][0])
+        follow_labels(hubspot)
 
     def _revise(self, sync: ObjectSync) -> None:
         """A run keeps the revision it started with; a new sync has its first."""

@@ -27,10 +27,18 @@ from connections.connectors.base import (
     ScopeError,
 )
 from connections.models import ConnectedApp, HubSpotAccount
-from connections.records import ObjectType, Report, Schema, Side, same_system
+from connections.records import (
+    AssociationLimit,
+    ObjectType,
+    Report,
+    Schema,
+    Side,
+    same_system,
+)
 from syncs.models import ObjectSync, RecordLink
 
 Owner = HubSpotAccount | ConnectedApp
+Limits = tuple[AssociationLimit, ...]
 
 
 @dataclass
@@ -41,6 +49,7 @@ class Plan:
     schemas: dict[str, Schema] = field(default_factory=dict)
     syncs: dict[str, Checked] = field(default_factory=dict)
     types: dict[tuple[str, str, str], Types] = field(default_factory=dict)
+    limits: dict[tuple[str, str, str], Limits] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     guessed: list[Guess] = field(default_factory=list)
 
@@ -211,7 +220,9 @@ class LiveCheck:
             connector = self._open[account]
             assert hasattr(connector, "association_types")
             hubspot: AssociationConnector = connector  # type: ignore[assignment]
-            self.plan.types[key] = hubspot.association_types(from_object, to_object)
+            for ends in dict.fromkeys([key, (account, to_object, from_object)]):
+                self.plan.types[ends] = hubspot.association_types(*ends[1:])
+                self.plan.limits[ends] = hubspot.association_limits(*ends[1:])
         return self.plan.types[key]
 
 

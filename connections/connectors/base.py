@@ -25,6 +25,7 @@ from typing import Protocol
 
 from connections.catalogue import Code, remedy_for
 from connections.records import (
+    AssociationLimit,
     AssociationTypeInfo,
     Capabilities,
     Draft,
@@ -335,6 +336,29 @@ class AssociationConnector(Connector, Protocol):
         """Whether `associations` shows every link from one object type to the other.
 
         Where it does not, nothing is concluded from what it lacks.
+        """
+
+    def association_limits(
+        self, from_object: str, to_object: str
+    ) -> tuple[AssociationLimit, ...]:
+        """The limits of links in one direction, as far as the account tells them."""
+
+    def label_room(self, from_object: str, to_object: str) -> int | None:
+        """How many labels more a pair of objects may have; None where it is not told."""
+
+    def create_label(
+        self,
+        from_object: str,
+        to_object: str,
+        *,
+        label: str,
+        name: str,
+        inverse: str = "",
+    ) -> tuple[AssociationTypeInfo, ...]:
+        """Make a label, never sent twice by itself. Returns: what is told of it.
+
+        Args: name, a word of letters, digits and "_" that stays; inverse, its text seen
+            from the other end where that is another.
         """
 
     def associations(

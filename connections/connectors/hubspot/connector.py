@@ -18,6 +18,7 @@ from connections.connectors.base import (
 from connections.connectors.http import Door
 from connections.connectors.hubspot import history
 from connections.connectors.hubspot.api import Api, text
+from connections.connectors.hubspot.definitions import Definitions
 from connections.connectors.hubspot.dialect import HubSpotDialect
 from connections.connectors.hubspot.links import Links
 from connections.connectors.hubspot.named_links import NamedLinks
@@ -27,6 +28,7 @@ from connections.connectors.hubspot.schema import SchemaReader
 from connections.connectors.hubspot.values import CONTACTS
 from connections.connectors.hubspot.writing import Writer
 from connections.records import (
+    AssociationLimit,
     AssociationTypeInfo,
     Capabilities,
     Draft,
@@ -92,6 +94,7 @@ class HubSpotConnector:
         by_name = paths.version.named_links
         self._links = NamedLinks(self._api) if by_name else Links(self._api)
         self.capabilities = replace(self.capabilities, carries_labels=not by_name)
+        self._definitions = Definitions(self._api)
 
     def close(self) -> None:
         self._door.close()
@@ -130,6 +133,27 @@ class HubSpotConnector:
         self, from_object: str, to_object: str
     ) -> tuple[AssociationTypeInfo, ...]:
         return self._links.types(from_object, to_object)
+
+    def association_limits(
+        self, from_object: str, to_object: str
+    ) -> tuple[AssociationLimit, ...]:
+        return self._definitions.limits(from_object, to_object)
+
+    def label_room(self, from_object: str, to_object: str) -> int | None:
+        return self._definitions.label_room(from_object, to_object)
+
+    def create_label(
+        self,
+        from_object: str,
+        to_object: str,
+        *,
+        label: str,
+        name: str,
+        inverse: str = "",
+    ) -> tuple[AssociationTypeInfo, ...]:
+        return self._definitions.create_label(
+            from_object, to_object, label=label, name=name, inverse=inverse
+        )
 
     # Read -------------------------------------------------------------------------------
 
