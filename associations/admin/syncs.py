@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import slugify
 from django.utils.timezone import localtime
 
 from associations.admin.checks import ROOT, CheckedSyncForm, Rows
 from associations.admin.forms import AssociationMappingForm
+from associations.drift import COLUMNS as COLUMNS_OF_DRIFT
+from associations.drift import drift
 from associations.engine.types import PRIMARIES
 from associations.models import AssociationLink, AssociationMapping, type_columns
 from associations.models import AssociationType as StoredType
 from associations.setup.spec import FilterSpec
 from associations.setup.types import choice_of
 from connections.admin.base import TabularInline
-from connections.connectors.base import SchemaError
+from connections.connectors.base import ConnectorError, SchemaError
 from connections.records import AssociationType, AssociationTypeInfo, Side
+from connections.redaction import redact
 from connections.schemas import load_object
 from syncs.admin.syncs import ObjectSyncAdmin
 from syncs.models import MatchKey, ObjectSync, SyncFilter
 from syncs.models.choices import Matching
 
+CSV = "text/csv; charset=utf-8"
 COLUMNS = (
     "app_field",
     "to_sync",
@@ -72,6 +82,31 @@ class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
                 return {**found, "targets": targets, "labels": labels}
 
         return Aimed
+
+
+class _Line:
+    """What `csv` writes to: each line is handed on at once."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def drift_lines(sync: ObjectSync) -> Iterator[str]:
+    """The drift report's lines; what goes wrong on the way is its last one."""
+    writer = csv.writer(_Line())
+    yield writer.writerow(COLUMNS_OF_DRIFT)
+    try:
+        for found in drift(sync):
+            yield writer.writerow([harmless(cell) for cell in found.row()])
+    except ConnectorError as exc:
+        text = f"The report ends here. {exc.message} {exc.remedy}".strip()
+        blank = [""] * (len(COLUMNS_OF_DRIFT) - 3)
+        yield writer.writerow([*blank, "incomplete", str(exc.code), redact(text)])
+
+
+def harmless(cell: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def shown_proof(mapping: AssociationMapping) -> SafeString | str:
@@ -145,6 +180,26 @@ class MappedSyncAdmin(ObjectSyncAdmin):
             # The sync's form, which is checked next, looks at them as one set-up.
             obj.pending_formsets = formsets  # type: ignore[attr-defined]
         return formsets, inlines
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path(
+                "<int:sync_id>/drift.csv",
+                self.admin_site.admin_view(self.drift_view),
+                name="syncs_objectsync_drift",
+            ),
+            *super().get_urls(),
+        ]
+
+    def drift_view(self, request: HttpRequest, sync_id: int) -> HttpResponseBase:
+        """Every link that stands on one side only, as it is found."""
+        sync = get_object_or_404(ObjectSync, pk=sync_id, archived_at=None)
+        if not self.has_view_permission(request, sync):
+            raise PermissionDenied
+        answer = StreamingHttpResponse(drift_lines(sync), content_type=CSV)
+        name = slugify(f"{sync.app.name} {sync.name}") or "sync"
+        answer["Content-Disposition"] = f'attachment; filename="drift-{name}.csv"'
+        return answer
 
     def definition(self, sync: ObjectSync) -> Any:
         rows = AssociationMapping.objects.filter(sync=sync)

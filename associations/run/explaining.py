@@ -16,6 +16,7 @@ from associations.models import AssociationLink, AssociationMapping, LinkState
 from associations.run.mappings import Mapped, Pair, discovered
 from associations.run.naming import types_text
 from associations.run.planning import LinkPlanner
+from associations.run.reading import read_links
 from connections.catalogue import Code
 from connections.connectors.base import ConnectorError
 from connections.records import AssociationType, Side
@@ -113,9 +114,8 @@ class LinkLook:
         edges = None
         try:
             if Side.HUBSPOT not in self.question.unreached:
-                edges = self.session.hubspot.associations(
-                    pair.from_object, pair.to_object, [near.hubspot_id or ""]
-                )
+                ids = [near.hubspot_id or ""]
+                edges = read_links(self.session, pair.to_object, ids)
         except ConnectorError as exc:
             self.unknown = f"{exc.code}: {exc.message}"
         held = edges.get(near.hubspot_id or "") if edges is not None else None

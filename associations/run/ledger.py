@@ -64,6 +64,10 @@ class Ledger:
         held = self._apart.get((mapped.key, link.pk), {})
         return {k: Side(row.side) for k, row in held.items()}
 
+    def open(self, mapped: Mapped, link: RecordLink) -> list[AssociationLink]:
+        """What is pending, skipped or failing."""
+        return self._open.get((mapped.key, link.pk), [])
+
     def resting(self, link: RecordLink) -> set[tuple[str, int | None]]:
         """Links that were refused and are not due again, though nothing moved."""
         if link.pk in self.chunk.due:

@@ -87,6 +87,10 @@ class LinkPlanner:
         """What the merge makes of one record, as far as it takes part."""
         return self._merge(link) if link in self.links else Result()
 
+    def seen(self, link: RecordLink) -> Seen:
+        """Both sides' links of a record, as it was last merged."""
+        return self._seen[link.pk]
+
     def _merge(self, link: RecordLink) -> Result:
         edges = self._edges_of(link)
         hubspot: dict[int, Types] | None = None
