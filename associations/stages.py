@@ -38,11 +38,11 @@ from syncs.run.holding import check_limits
 from syncs.run.idset import IdSet, pages
 from syncs.run.planning import show
 from syncs.run.pull import reread
+from syncs.run.sending import close, note_planned, save_changes
 from syncs.run.session import Session
 from syncs.run.stage import Chunk, Ids, Inline, Undoing
 from syncs.run.store import save_links
 from syncs.run.unknown import unfinished
-from syncs.run.writes import close, save_changes
 
 FROZEN = (RecordState.GONE, RecordState.EXCLUDED)
 READ_AT_ONCE = 1000  # records whose links one call reads
@@ -165,6 +165,7 @@ class AssociationStage:
             if not links or not self._settle(session, links):
                 break
             check_limits(session)
+            note_planned(session)
             self._writer_apply()
 
     def interrupted(self, session: Session) -> None:

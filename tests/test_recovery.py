@@ -21,7 +21,7 @@ from connections.sandbox.server import SandboxServer
 from syncs import services, tasks
 from syncs.models import Change, MatchKey, ObjectSync, RecordLink, SyncRun
 from syncs.models.choices import Trigger
-from syncs.run import child
+from syncs.run import steps
 from syncs.run.store import update_rows
 from tests.vendor import all_records
 from tests.world import World
@@ -241,7 +241,7 @@ def test_a_database_error_ends_the_run_and_its_parent_as_failed(world, monkeypat
         raise DatabaseError("the database is locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(child, "plan", lost)
+        patch.setattr(steps, "plan", lost)
         report = world.run()
     assert report["status"] == "failed"
     assert [c["status"] for c in report["syncs"]] == ["failed", "failed"]

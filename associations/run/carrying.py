@@ -11,10 +11,10 @@ from associations.run.stored import set_ids, types_of
 from connections.records import InlineEdge, Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeOutcome
+from syncs.run.sending import close, save_changes
 from syncs.run.session import ALONE, Session
 from syncs.run.stage import Inline
 from syncs.run.store import update_rows
-from syncs.run.writes import close, save_changes
 
 
 class Carrier:

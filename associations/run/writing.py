@@ -21,10 +21,10 @@ from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.identity import marked
 from syncs.run.idset import IdSet
 from syncs.run.scope import scope_elsewhere, still_in_scope
+from syncs.run.sending import FRESH, close, planned, save_changes
 from syncs.run.session import Session, now
 from syncs.run.stage import Inline
 from syncs.run.store import update_rows
-from syncs.run.writes import FRESH, close, planned, save_changes
 
 HUBSPOT_BATCH = 2000  # pairs one call to HubSpot may write
 
@@ -43,12 +43,10 @@ class LinkWriter:
         one_by_one = (ChangeKind.UNLINK, ChangeKind.RELABEL, ChangeKind.LINK)
         undo = self.session.run.undo_of_id is not None
         for kinds in [KINDS] if undo else [(kind,) for kind in one_by_one]:
-            for batch in planned(
-                self.session, HUBSPOT_BATCH, kind__in=kinds, side=Side.HUBSPOT
-            ):
+            for batch in planned(self.session, HUBSPOT_BATCH, Side.HUBSPOT, *kinds):
                 self._to_hubspot(batch)
         size = self.session.app.capabilities.write_batch
-        for batch in planned(self.session, size, kind__in=KINDS, side=Side.APP):
+        for batch in planned(self.session, size, Side.APP, *KINDS):
             self._to_app(batch)
 
     def inline(self, creates: Sequence[Change]) -> Mapping[int, Inline]:

@@ -28,6 +28,7 @@ from syncs.run.gone import (
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.scope import still_in_scope
+from syncs.run.sending import close, planned, save_changes
 from syncs.run.session import Session, now
 from syncs.run.store import save_links
 from syncs.run.tombstones import (
@@ -38,7 +39,7 @@ from syncs.run.tombstones import (
     note_ours,
     ours,
 )
-from syncs.run.writes import RecordWriter, close, planned, save_changes
+from syncs.run.writes import RecordWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +66,19 @@ class Archiver:
 
     def restore(self) -> None:
         """Take our own archives back. Comes before the run's other updates."""
-        for side, batch in self._batches(kind=ChangeKind.UPDATE, rule=RESTORED):
+        for side, batch in self._batches(ChangeKind.UPDATE, rule=RESTORED):
             self._restore(side, batch)
 
     def archive(self) -> None:
-        for side, batch in self._batches(kind=ChangeKind.ARCHIVE):
+        for side, batch in self._batches(ChangeKind.ARCHIVE):
             self._archive(side, batch)
 
-    def _batches(self, **which: str) -> Iterable[tuple[Side, list[Change]]]:
+    def _batches(
+        self, kind: ChangeKind, **which: str
+    ) -> Iterable[tuple[Side, list[Change]]]:
         for side in Side:
             size = self.session.connector(side).capabilities.write_batch
-            for batch in planned(self.session, size, side=side, **which):
+            for batch in planned(self.session, size, side, kind, **which):
                 yield side, batch
 
     # Archives ---------------------------------------------------------------------------
@@ -168,7 +171,7 @@ class Archiver:
         how = way.how if way is not None else ARCHIVE
         before = next((change.before.get(name) for name in change.after), None)
         if change.after:
-            self.writer.answered(side, link, change.after, outcome.record)
+            self.writer.answers.take(side, link, change.after, outcome.record)
         more = {"undo": True} if change.undoes else {}
         note_ours(link, side, {"how": how, "before": before, **more})
         bury(link, side)
@@ -205,7 +208,7 @@ class Archiver:
                 link = links[change.link_id or 0]
                 change.correlation_id = outcome.correlation_id
                 if outcome.ok:
-                    self.writer.answered(side, link, change.after, outcome.record)
+                    self.writer.answers.take(side, link, change.after, outcome.record)
                     setattr(link, f"{side}_gone_at", None)
                     note_ours(link, side, None)
                     if change.undoes and link.gone_on(side.other) is not None:

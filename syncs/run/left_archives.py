@@ -11,10 +11,10 @@ from syncs.models import Change, RecordLink
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome
 from syncs.run.archiving import Archiver
 from syncs.run.pull import reread
+from syncs.run.sending import close, save_changes
 from syncs.run.session import Session, now
 from syncs.run.store import save_links
 from syncs.run.tombstones import DROPPED, keep
-from syncs.run.writes import close, save_changes
 
 AT_ONCE = 500  # rows
 

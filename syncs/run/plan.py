@@ -78,6 +78,8 @@ def _next(
         half = rows.filter(pk__gt=last, hubspot_id__isnull=not in_hubspot)
         ids.update(half.order_by("pk").values_list("pk", flat=True)[:CHUNK])
     some = sorted(ids)[:CHUNK]
+    if not some:
+        return []
     return list(RecordLink.objects.filter(pk__in=some).order_by("pk"))
 
 

@@ -141,6 +141,8 @@ class Session:
     stages: Sequence[Stage] = ()
     deadline: float | None = None
     again: bool = False  # something moved while writing: plan once more
+    # How much there is to write, by kind and side; see `sending.note_planned`.
+    planned: dict[tuple[str, str], int] = field(default_factory=dict)
     # Both reading threads write whole rows of the same record links: one at a time.
     storing: Lock = field(default_factory=Lock)
     _people_read: bool = False

@@ -33,9 +33,10 @@ from syncs.run.idset import pages
 from syncs.run.left_archives import resolve_archives, tidy_queue
 from syncs.run.plan import back_off, rested
 from syncs.run.pull import reread
+from syncs.run.sending import close, save_changes
 from syncs.run.session import Session, now
 from syncs.run.store import keys_of, references_json, save_links
-from syncs.run.writes import RecordWriter, absorb, alike, close, save_changes
+from syncs.run.writes import RecordWriter, absorb, alike
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far a system's clock may be behind ours
 

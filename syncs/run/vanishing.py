@@ -27,11 +27,14 @@ Reread = Callable[[Session, Side, list[RecordLink]], object]
 
 
 def vanished(session: Session, side: Side) -> QuerySet[RecordLink]:
+    return _seeming_gone(session).filter(**{f"{side}_vanished_at__isnull": False})
+
+
+def _seeming_gone(session: Session) -> QuerySet[RecordLink]:
+    """What vanished on either side: just what the partial index holds."""
     return RecordLink.objects.filter(
-        # The first names what the partial index holds.
         Q(hubspot_vanished_at__isnull=False) | Q(app_vanished_at__isnull=False),
         sync=session.sync,
-        **{f"{side}_vanished_at__isnull": False},
     )
 
 
@@ -41,6 +44,8 @@ def conclude(session: Session, reread: Reread) -> None:
     Args: reread, reads links of a side again by id and notes what is back or gone.
     Raises: Held.
     """
+    if not _seeming_gone(session).exists():
+        return
     counts = {side: _count(session, side, reread) for side in Side}
     if not any(counts.values()):
         return

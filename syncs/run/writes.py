@@ -7,10 +7,8 @@ request leaves; what a killed run left as `sent` is looked up by the next one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -18,68 +16,20 @@ from django.db.models import Q
 from connections.catalogue import Code
 from connections.connectors.base import ConnectorError
 from connections.records import Canon, Draft, Outcome, Patch, Record, Side, Want
-from syncs.engine.values import ValueProblem, canonical, is_blank, same
+from syncs.engine.values import is_blank, same
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
-from syncs.run.identity import marked
-from syncs.run.idset import IdSet
-from syncs.run.keys import KeyKeeper
+from syncs.run.answers import Answers
+from syncs.run.drift import still_right
 from syncs.run.match import join
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.review import written
-from syncs.run.scope import left_by_write, only_filtered, scope_of, still_in_scope
-from syncs.run.session import ALONE, PROBLEMS, REFUSED, MappedField, Session, now
+from syncs.run.scope import only_filtered, scope_of
+from syncs.run.sending import close, planned, save_changes
+from syncs.run.session import ALONE, PROBLEMS, Session, now
 from syncs.run.stage import Stage
 from syncs.run.store import save_links, update_rows
-from syncs.run.undoing import mark_reverted
-
-FRESH = timedelta(seconds=60)  # a record read longer ago is read again before a write
-
-
-def planned(session: Session, size: int, **where: Any) -> Iterator[list[Change]]:
-    """The run's planned changes of one sort, some at a time."""
-    last = 0
-    while True:
-        rows = list(
-            Change.objects.filter(
-                run=session.run, outcome=ChangeOutcome.PLANNED, pk__gt=last, **where
-            ).order_by("pk")[:size]
-        )
-        if not rows:
-            return
-        last = rows[-1].pk
-        yield rows
-
-
-def save_changes(changes: Sequence[Change]) -> None:
-    """Write outcomes back."""
-    update_rows(
-        changes,
-        [
-            "outcome",
-            "error_code",
-            "error_text",
-            "correlation_id",
-            "sent_at",
-            "done_at",
-            "reserved_id",
-            "after",
-            "answered",
-            "undoable",
-            "undo_text",
-        ],
-    )
-    mark_reverted(changes)
-
-
-def close(
-    change: Change, outcome: ChangeOutcome, code: str = "", text: str = ""
-) -> None:
-    """Give a change its outcome (in memory)."""
-    change.outcome = outcome
-    change.error_code, change.error_text = code, text
-    change.done_at = now()
 
 
 def alike(held: Canon, sent: Canon) -> bool:
@@ -93,35 +43,25 @@ class RecordWriter:
     def __init__(self, session: Session, stages: Sequence[Stage] = ()) -> None:
         self.session = session
         self.stages = stages or session.stages
-        self.keys = KeyKeeper(session)
-        self._carrying = IdSet()  # creates that were sent with links
-        # Records of which an answer showed more than was written: to be planned again,
-        # whatever a write to their other side says.
-        self._moved = IdSet()
+        self.answers = Answers(session)
+        self.keys = self.answers.keys
         self._only_filtered = {side: only_filtered(session, side) for side in Side}
-        self._by_name: dict[Side, dict[str, list[MappedField]]] = {
-            side: {} for side in Side
-        }
-        for side in Side:
-            for mapped in session.fields:
-                same_name = self._by_name[side].setdefault(mapped.name_on(side), [])
-                same_name.append(mapped)
 
     def apply(self) -> None:
         for side in (Side.HUBSPOT, Side.APP):
             size = self.session.connector(side).capabilities.write_batch
-            for batch in planned(self.session, size, kind=ChangeKind.CREATE, side=side):
+            for batch in planned(self.session, size, side, ChangeKind.CREATE):
                 self._create(side, batch)
         for side in (Side.HUBSPOT, Side.APP):
             size = self.session.connector(side).capabilities.write_batch
-            for batch in planned(self.session, size, kind=ChangeKind.UPDATE, side=side):
+            for batch in planned(self.session, size, side, ChangeKind.UPDATE):
                 self._update(side, batch)
 
     # Creates ---------------------------------------------------------------------------
 
     def _create(self, side: Side, batch: list[Change]) -> None:
         links = self._links(batch)
-        batch = self._still_right(side, batch, links, creating=True)
+        batch = still_right(self.session, side, batch, links, creating=True)
         if not batch:
             return
         drafts = self._drafts(side, batch)
@@ -164,7 +104,7 @@ class RecordWriter:
             change.reserved_id = reserved or ""
             inlines = [c[change.pk] for c in carried if change.pk in c]
             if any(inline.edges for inline in inlines):
-                self._carrying.update([change.pk])
+                self.answers.carrying.update([change.pk])
             references = {k: v for i in inlines for k, v in i.references.items()}
             drafts.append(
                 Draft(
@@ -193,7 +133,7 @@ class RecordWriter:
         elif outcome.existing_id:
             self._exists(side, change, link, outcome)
         else:
-            self._refused(change, link, outcome)
+            self.answers.refused(change, link, outcome)
         return False
 
     def attach(
@@ -213,14 +153,14 @@ class RecordWriter:
         setattr(link, f"{side}_id", record.id)
         link.paired_at = now()
         setattr(link, f"{side}_seen", self.session.run.pk)
-        self.answered(side, link, dict(change.after), record)
+        self.answers.take(side, link, dict(change.after), record)
         holds = link.values_on(side)
         change.answered = {
             name: holds.get(name)
             for name in self.session.names(side)
             if not same(holds.get(name), change.after.get(name))
         }
-        self._settled(link)
+        self.answers.settled(link)
         untouched = record.modified_at is not None and (
             record.modified_at == record.created_at
         )
@@ -244,7 +184,7 @@ class RecordWriter:
             if not mapped.writes(side):
                 # What the new record holds by itself travels as a first sync.
                 if not is_blank(held):
-                    self._plan_again(link)
+                    self.answers.plan_again(link)
                 continue
             if here in change.origin:
                 given = change.origin[here]
@@ -262,7 +202,7 @@ class RecordWriter:
             sync=session.sync, **{f"{side}_id": existing}
         ).first()
         if other is not None and (other.paired or other.keep_apart or other.lost):
-            self._refused(change, link, outcome)
+            self.answers.refused(change, link, outcome)
             return
         close(
             change,
@@ -284,7 +224,7 @@ class RecordWriter:
 
     def _update(self, side: Side, batch: list[Change]) -> None:
         links = self._links(batch)
-        batch = self._still_right(side, batch, links, creating=False)
+        batch = still_right(self.session, side, batch, links, creating=False)
         if not batch:
             return
         with transaction.atomic():
@@ -324,7 +264,7 @@ class RecordWriter:
                     close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
                     gone.append(link)
                 else:
-                    self._refused(change, link, outcome)
+                    self.answers.refused(change, link, outcome)
             for link_id in unsettled & links.keys():
                 links[link_id].dirty = True
             save_changes(batch)
@@ -371,7 +311,7 @@ class RecordWriter:
     ) -> None:
         """Move the baselines of the written fields to what the system answered."""
         before = dict(link.values_on(side))
-        self.answered(side, link, change.after, record)
+        self.answers.take(side, link, change.after, record)
         after = link.values_on(side)
         change.answered = {
             name: after.get(name)
@@ -379,7 +319,7 @@ class RecordWriter:
             if not same(after.get(name), sent)
         }
         if not change.undoes:
-            self._settled(link)
+            self.answers.settled(link)
         elif scope_of(self.session):
             link.dirty = True  # it may be in scope again, or not any more
         if any(
@@ -387,38 +327,14 @@ class RecordWriter:
             for name in after.keys() - change.after.keys() - self._only_filtered[side]
         ):
             # Somebody changed another field meanwhile, and no read will show it anew.
-            self._plan_again(link)
+            self.answers.plan_again(link)
         for name in change.after:
-            for mapped in self._by_name[side].get(name, ()):
+            for mapped in self.answers.mapped(side, name):
                 if change.undoes:
-                    self._stand_apart(side, link, mapped)
+                    self.answers.stand_apart(side, link, mapped)
                 else:
-                    self._move_baseline(side, change, link, mapped)
+                    self.answers.move_baseline(side, change, link, mapped)
         close(change, ChangeOutcome.APPLIED)
-
-    def _move_baseline(
-        self, side: Side, change: Change, link: RecordLink, mapped: MappedField
-    ) -> None:
-        """A mapping that made the write is settled; one that only reads the field is not."""
-        other = mapped.name_on(side.other)
-        if other not in change.origin or not mapped.writes(side):
-            self._plan_again(link)
-            return
-        pair = {
-            side: link.values_on(side).get(mapped.name_on(side)),
-            side.other: change.origin.get(other),
-        }
-        link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
-
-    def _stand_apart(self, side: Side, link: RecordLink, mapped: MappedField) -> None:
-        """A value that was put back does not travel, nor does the other side's come
-        back by itself. What the other side was given since still travels."""
-        other = side.other
-        pair = {s: link.values_on(s).get(mapped.name_on(s)) for s in Side}
-        stored = link.baseline.get(mapped.key)
-        if stored is not None:
-            pair[other] = stored[0 if other is Side.HUBSPOT else 1]
-        link.baseline[mapped.key] = [pair[Side.HUBSPOT], pair[Side.APP]]
 
     # What both share -------------------------------------------------------------------
 
@@ -428,98 +344,6 @@ class RecordWriter:
     def _answer(self, side: Side) -> Want:
         want = self.session.want(side)
         return Want(want.fields, (), want.changed_field)
-
-    def answered(
-        self,
-        side: Side,
-        link: RecordLink,
-        written: dict[str, Canon],
-        record: Record | None,
-    ) -> None:
-        """Take the answer into the link's values: the system's word, else what we sent."""
-        values = {**link.values_on(side), **written}
-        if record is not None:
-            for name in self.session.names(side):
-                if name in record.values:
-                    try:
-                        values[name] = canonical(
-                            record.values[name],
-                            self.session.field_of(side, name),
-                            zone=self.session.zone,
-                        )
-                    except ValueProblem:
-                        continue  # the next read names it
-            if record.modified_at is not None:
-                setattr(link, f"{side}_modified_at", record.modified_at)
-        self.keys.moved(side, link, link.values_on(side), values, written)
-        setattr(link, f"{side}_values", values)
-        setattr(link, f"{side}_read_at", now())
-
-    def _plan_again(self, link: RecordLink) -> None:
-        self._moved.update([link.pk])
-        link.dirty = self.session.again = True
-
-    def _settled(self, link: RecordLink) -> None:
-        if left_by_write(self.session, link):
-            self._plan_again(link)
-        # A plan made before knows nothing of what else moved since: that stays due.
-        due = self.session.run.as_planned and link.dirty
-        link.dirty = due or link.pk in self._moved
-        if link.error_code in ("", Code.CONFLICT):  # a conflict holds up only its field
-            link.state = RecordState.IN_SYNC
-            link.attempts, link.retry_at = 0, None
-
-    def _refused(self, change: Change, link: RecordLink, outcome: Outcome) -> None:
-        close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
-        side = Side(change.side)
-        if change.undoes:
-            self._undo_refused(change, outcome)
-            return
-        if change.pk in self._carrying and not (outcome.field or outcome.existing_id):
-            # It may be a link that is at fault: the record comes first, alone.
-            link.stage_state[ALONE] = True
-            link.state, link.dirty = RecordState.NEW, True
-            self.session.again = True
-            return
-        if change.after.keys() & self.session.missing.get(side, set()):
-            # Known to be gone by now: planned again without it.
-            link.state, link.dirty = RecordState.NEW, True
-            self.session.again = True
-            return
-        link.state = RecordState.FAILING
-        link.error_code, link.error_text = outcome.code, outcome.message
-        link.error_field = outcome.field
-        link.dirty = False
-        if outcome.field in change.after and len(change.after) > 1:
-            # One value is at fault: the rest is planned again without it.
-            refused = link.stage_state.setdefault(REFUSED, {}).setdefault(side, {})
-            value = change.after[outcome.field]
-            refused[outcome.field] = [value, outcome.code, outcome.message]
-            link.dirty = self.session.again = True
-            return
-        back_off(link)
-
-    def _undo_refused(self, change: Change, outcome: Outcome) -> None:
-        """The record stays as in sync as it was. Where one value is at fault, the rest
-        is sent once more without it."""
-        self.session.tally.error(outcome.code, f"{change.record}: {outcome.message}")
-        name = outcome.field
-        if name not in change.after or len(change.after) == 1:
-            return
-        Change.objects.create(
-            run_id=change.run_id,
-            sync_id=change.sync_id,
-            link_id=change.link_id,
-            side=change.side,
-            kind=change.kind,
-            record=change.record,
-            reason=change.reason,
-            rule=change.rule,
-            undoes=change.undoes,
-            before={n: v for n, v in change.before.items() if n != name},
-            after={n: v for n, v in change.after.items() if n != name},
-        )
-        change.after = {name: change.after[name]}
 
     def _look_for_missing(self, side: Side, outcomes: Sequence[Outcome]) -> None:
         """A refusal that names a field we know of: the schema changed under the run.
@@ -532,99 +356,6 @@ class RecordWriter:
 
     def _progress(self, count: int) -> None:
         self.session.advance("writing", self.session.run.progress_done + count)
-
-    # Drift -----------------------------------------------------------------------------
-
-    def _still_right(
-        self,
-        side: Side,
-        batch: list[Change],
-        links: dict[int, RecordLink],
-        *,
-        creating: bool,
-    ) -> list[Change]:
-        """Read again what was read too long ago, and set aside what moved meanwhile."""
-        sides = [side.other] if creating else [side]
-        if self.session.run.as_planned and not creating:
-            sides = [side, side.other]
-        for looked in sides:
-            self._refresh(looked, links, creating=creating)
-        kept: list[Change] = []
-        drifted: list[Change] = []
-        for change in batch:
-            link = links.get(change.link_id or 0)
-            why = self._why_not(side, change, link)
-            if not why:
-                kept.append(change)
-                continue
-            close(change, ChangeOutcome.DRIFTED, Code.CHANGED_SINCE_PLAN, why)
-            drifted.append(change)
-        save_changes(drifted)
-        if drifted:
-            RecordLink.objects.filter(
-                pk__in=[c.link_id for c in drifted if c.link_id]
-            ).update(dirty=True)
-            self.session.again = True
-        return kept
-
-    def _refresh(
-        self, side: Side, links: dict[int, RecordLink], *, creating: bool
-    ) -> None:
-        if creating and not self.session.run.as_planned:
-            return  # nothing is overwritten
-        limit = now() - FRESH
-        always = self.session.run.as_planned
-        stale = [
-            link
-            for link in links.values()
-            if link.id_on(side) is not None
-            and (always or (getattr(link, f"{side}_read_at") or limit) <= limit)
-        ]
-        size = self.session.connector(side).capabilities.fetch_batch
-        for start in range(0, len(stale), size):
-            reread(self.session, side, stale[start : start + size])
-        links.update(RecordLink.objects.in_bulk([link.pk for link in stale]))
-
-    def _why_not(self, side: Side, change: Change, link: RecordLink | None) -> str:
-        """Why a change is not right any more; "" if it is."""
-        if link is None or not self._matches(side, change, link):
-            return "The record changed after this was planned."
-        if change.kind == ChangeKind.CREATE:
-            if link.keep_apart:
-                return "The record was unpaired by hand: nothing is created for it."
-            if link.error_code == Code.MATCH_AMBIGUOUS:
-                return f"It is not surely missing any more. {link.error_text}"
-        elif (
-            change.mapping_key and not change.undoes and not self._writes(side, change)
-        ):
-            return "The set-up changed: this value does not travel there any more."
-        return ""
-
-    def _writes(self, side: Side, change: Change) -> bool:
-        """Whether the field that a person decided about is mapped as it was then."""
-        return any(
-            mapped.key == change.mapping_key and mapped.writes(side)
-            for mapped in self.session.fields
-        )
-
-    def _matches(self, side: Side, change: Change, link: RecordLink) -> bool:
-        """Whether both sides still hold what the change was planned from."""
-        # What a person takes back does not hang on the other side's being there.
-        lost = link.lost_on(side) if change.undoes else link.lost
-        if lost or marked(link):
-            return False
-        if change.kind == ChangeKind.CREATE:
-            if link.id_on(side) is not None or link.state == RecordState.UNCERTAIN:
-                return False
-        elif not link.paired:
-            return False
-        if not still_in_scope(self.session, link):
-            return False
-        here, there = link.values_on(side), link.values_on(side.other)
-        before_holds = all(same(here.get(k), v) for k, v in change.before.items())
-        return before_holds and all(
-            same(there.get(k), v) for k, v in change.origin.items()
-        )
 
 
 def absorb(
