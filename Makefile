@@ -1,7 +1,7 @@
 # What a person types. Everything runs from .venv, which is made on first use and again
 # when a lock file changes. ARGS goes to the command: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench kill campaign docs lock venv venv-dev browser
+.PHONY: help demo test test-postgres check bench kill campaign docs lock venv venv-dev browser
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -15,6 +15,7 @@ help:
 	@echo "make demo   two systems brought into step, and the admin to look at it"
 	@echo "make test   the whole suite, on SQLite and on PostgreSQL, browser included"
 	@echo "make check  linters, types, import contracts, migrations, deployment settings"
+	@echo "make test-postgres  every case of every test that uses our database, on PostgreSQL"
 	@echo "make bench  speed, calls and memory by number of contacts (--database, --sizes)"
 	@echo "make kill   a run killed at every place, and finished by the next"
 	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-5000)"
@@ -71,6 +72,10 @@ demo: venv
 
 test: venv-dev browser
 	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
+	$(BIN)/python -m tests.on_postgres --one-case $(PARALLEL) $(ARGS)
+
+# Every case of them, not one each.
+test-postgres: venv-dev
 	$(BIN)/python -m tests.on_postgres $(PARALLEL) $(ARGS)
 
 docs: venv

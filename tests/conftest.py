@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections import Counter
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -76,6 +77,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run only the tests that use our own database",
     )
+    parser.addoption(
+        "--one-case",
+        action="store_true",
+        help="run one case only of a test that has several",
+    )
 
 
 def _uses_database(item: pytest.Item) -> bool:
@@ -84,13 +90,25 @@ def _uses_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or bool(names & fixtures)
 
 
+def _one_case_each(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of a test with several cases one: always the same, and not always the first."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    return [some[crc32(name.encode()) % len(some)] for name, some in cases.items()]
+
+
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    if not config.getoption("--database-only"):
-        return
-    config.hook.pytest_deselected(items=[i for i in items if not _uses_database(i)])
-    items[:] = [item for item in items if _uses_database(item)]
+    kept = list(items)
+    if config.getoption("--database-only"):
+        kept = [item for item in kept if _uses_database(item)]
+    if config.getoption("--one-case"):
+        kept = _one_case_each(kept)
+    chosen = set(kept)
+    config.hook.pytest_deselected(items=[i for i in items if i not in chosen])
+    items[:] = kept
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
