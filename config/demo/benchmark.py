@@ -1,4 +1,6 @@
-"""Measure first, second and third syncs of a size, each in a process of its own.
+"""Measure syncs of a size, each in a process of its own: a first, a second and a third,
+and then one as the schedule starts it while no sweep is due. By what the third takes more
+than that one, a sweep of all links with nothing changed is known.
 
 What the fake HubSpot and the connected app's server spend is not counted as ours: they
 are other processes, and so is our own database where that is PostgreSQL, whose processor
@@ -75,9 +77,23 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 import django
 django.setup()
 sys.argv = ["manage.py", "sync", "--json"]
+def unswept():
+    # As the schedule starts a run while no sweep is due.
+    from syncs import services
+    from syncs.models import ObjectSync, SyncRun
+    from syncs.models.choices import Trigger
+    every = list(ObjectSync.objects.order_by("position"))
+    run = services.start(syncs=every, trigger=Trigger.SCHEDULE, sweep=False)
+    services.execute(run)
+    print(json.dumps(services.report(SyncRun.objects.get(pk=run.pk))))
+
+
 cpu, wall = time.process_time(), time.monotonic()
 try:
-    runpy.run_path("manage.py", run_name="__main__")
+    if os.environ["BENCH_RUN"] == "unswept":
+        unswept()
+    else:
+        runpy.run_path("manage.py", run_name="__main__")
 finally:
     with open("/proc/self/status") as status:
         peak = next(line for line in status if line.startswith("VmHWM:"))
@@ -89,6 +105,7 @@ finally:
     sys.stderr.write("\\nspent " + json.dumps(spent) + "\\n")
 """
 DATABASES = ("sqlite", "postgres")
+RUNS = ("first", "second", "third", "unswept", "sweep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +134,11 @@ class Measured:
 
     @property
     def per_wall_s(self) -> float:
-        return self.records / self.wall_s
+        return self.records / self.wall_s if self.wall_s else 0.0
 
     @property
     def per_cpu_s(self) -> float:
-        return self.records / self.own_s
+        return self.records / self.own_s if self.own_s else 0.0
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
@@ -200,11 +217,12 @@ def measure(contacts: int, database: str = "sqlite") -> Iterator[Measured]:
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
+        found: dict[str, Measured] = {}
         for run, necessary in needed(companies, contacts):
             before = ours.cpu_s() if ours else 0.0
             calls, spent = _sync(environ, run)
             database_cpu_s = ours.cpu_s() - before if ours else 0.0
-            yield Measured(
+            found[run] = Measured(
                 contacts=contacts,
                 run=run,
                 calls=calls,
@@ -214,6 +232,27 @@ def measure(contacts: int, database: str = "sqlite") -> Iterator[Measured]:
                 database_cpu_s=round(database_cpu_s, 2),
                 peak_mb=round(spent["peak_kb"] / 1024, 1),
             )
+            yield found[run]
+        yield sweep_of(found["third"], found["unswept"])
+
+
+def sweep_of(swept: Measured, unswept: Measured) -> Measured:
+    """What a sweep of all links with nothing changed takes, by two runs of which one
+    has it."""
+
+    def more(name: str) -> Any:
+        return max(getattr(swept, name) - getattr(unswept, name), 0)
+
+    return Measured(
+        contacts=swept.contacts,
+        run="sweep",
+        calls=more("calls"),
+        necessary=more("necessary"),
+        wall_s=round(more("wall_s"), 2),
+        cpu_s=round(more("cpu_s"), 2),
+        database_cpu_s=round(more("database_cpu_s"), 2),
+        peak_mb=swept.peak_mb,
+    )
 
 
 def needed(companies: int, contacts: int) -> tuple[tuple[str, int], ...]:
@@ -225,6 +264,7 @@ def needed(companies: int, contacts: int) -> tuple[tuple[str, int], ...]:
         # What the first wrote, 200 a page, two counts, and the sweep.
         ("second", 2 + ceil(companies / 200) + ceil(contacts / 200) + links),
         ("third", 4 + links),  # two searches, two counts, and the sweep
+        ("unswept", 4),
     )
 
 
@@ -249,7 +289,7 @@ def _sync(environ: dict[str, str], run: str) -> tuple[int, dict[str, float]]:
     ended = subprocess.run(
         [sys.executable, "-c", IN_A_PROCESS],
         cwd=settings.BASE_DIR,
-        env=environ,
+        env={**environ, "BENCH_RUN": run},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
