@@ -370,7 +370,8 @@ class AssociationStage:
         rows = AssociationLink.objects.filter(mapping__sync=session.sync)
         states = dict(rows.values_list("state").annotate(count=Count("pk")).order_by())
         failing = rows.filter(state=LinkState.FAILING).select_related("link")
-        for code, count in failing.values_list("code").annotate(Count("pk")).order_by():
+        by_code = failing.values_list("code").annotate(Count("pk")).order_by()
+        for code, count in by_code if LinkState.FAILING in states else ():
             row = failing.filter(code=code).order_by("pk")[0]
             session.tally.error(code, f"{show(row.link)}: {row.text}", count=count)
         frozen = _frozen(session, rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from syncs.models import Change, RecordLink
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
@@ -20,6 +20,7 @@ from syncs.run.undoing import undo_records
 from syncs.run.unknown import resolve_records
 from syncs.run.writes import RecordWriter
 
+FAILING = (RecordState.FAILING, RecordState.UNCERTAIN)
 WORK = {
     ChangeKind.CREATE: "created",
     ChangeKind.UPDATE: "updated",
@@ -118,20 +119,27 @@ class RecordStage:
             hubspot_gone_at__isnull=True,
             app_gone_at__isnull=True,
         )
-        failing = links.filter(state__in=(RecordState.FAILING, RecordState.UNCERTAIN))
-        by_code = failing.values_list("error_code").annotate(Count("pk")).order_by()
-        for code, count in by_code:
-            link = failing.filter(error_code=code).order_by("pk")[0]
-            text = f"{show(link)}: {link.error_text}"
-            session.tally.error(code, text, count=count)
+        failing = [states.get(state, 0) for state in FAILING]
+        if any(failing):
+            _name_failing(session, links.filter(state__in=FAILING))
+        waiting = _waiting(session)
+        held_back = _held_back(session) if waiting["held"] else 0
         return {
             "matched": paired.count(),
-            "in_sync": states.get(RecordState.IN_SYNC, 0) - _held_back(session),
+            "in_sync": states.get(RecordState.IN_SYNC, 0) - held_back,
             "excluded": states.get(RecordState.EXCLUDED, 0),
-            "failing": sum(count for _, count in by_code),
+            "failing": sum(failing),
             "waiting": states.get(RecordState.WAITING, 0),
-            **_waiting(session),
+            **waiting,
         }
+
+
+def _name_failing(session: Session, failing: QuerySet[RecordLink]) -> None:
+    """Say what fails how often, with one record of each."""
+    by_code = failing.values_list("error_code").annotate(Count("pk")).order_by()
+    for code, count in by_code:
+        link = failing.filter(error_code=code).order_by("pk")[0]
+        session.tally.error(code, f"{show(link)}: {link.error_text}", count=count)
 
 
 def _held_back(session: Session) -> int:

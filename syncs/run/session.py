@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ALONE = "alone"  # in a link's stage_state: its create must not carry links
 MISSED = "missed"  # in a sync's read_state: {side: fields that were missing}
+TELL_EACH_S = 0.5  # how far behind the progress that people see may be
 REFUSED = "refused"  # in a link's stage_state: {side: {field: [value, code, text]}}
 RESYNCED = "resynced"  # in a link's stage_state: when somebody had it tried anew
 PROBLEMS = "!"  # in a link's stored values: {field: [code, message]} of unreadable ones
@@ -146,6 +147,7 @@ class Session:
     # Both reading threads write whole rows of the same record links: one at a time.
     storing: Lock = field(default_factory=Lock)
     _people_read: bool = False
+    _told: float = 0.0  # when progress was last written down, in monotonic seconds
     _checked: set[Side] = field(default_factory=set)
     _shown: dict[Side, set[str]] = field(
         default_factory=lambda: {s: set() for s in Side}
@@ -173,16 +175,18 @@ class Session:
         run.progress_total = run.progress_total if total is None else total
         self.count_calls()
         run.counters = self.tally.counters
-        run.heartbeat_at = timezone.now()
-        run.save(
-            update_fields=[
-                "phase",
-                "progress_done",
-                "progress_total",
-                "counters",
-                "heartbeat_at",
-            ]
-        )
+        if time.monotonic() - self._told >= TELL_EACH_S:
+            self._told = time.monotonic()
+            run.heartbeat_at = timezone.now()
+            run.save(
+                update_fields=[
+                    "phase",
+                    "progress_done",
+                    "progress_total",
+                    "counters",
+                    "heartbeat_at",
+                ]
+            )
         if self.progress is not None:
             self.progress(run)
         if self.over_time:
