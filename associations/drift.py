@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from associations.engine.links import Result, State
+from associations.engine.edges import Result, State
 from associations.models import AssociationLink, LinkState
 from associations.run.mappings import Mapped, Pair
 from associations.run.planning import LinkPlanner

@@ -78,14 +78,39 @@ class OnUnlink(models.TextChoices):
     REMOVE_PAIR = "remove_pair", "Remove the link"
 
 
+class By(models.TextChoices):
+    """What the app's side of a mapping is."""
+
+    REFERENCE = "reference", "A reference field"
+    JOIN_TABLE = "join_table", "A join table"
+    MATCH_KEY = "match_key", "A field with the target's key"
+
+
 class AssociationMapping(models.Model):
-    """One reference field of the app kept in step with one HubSpot association type."""
+    """What the app has of links kept in step with HubSpot association types.
+
+    `app_field` is the reference field, or the join table; of that, `join_from` and
+    `join_to` are the columns that hold the two records' keys, `join_label` the one that
+    says which of `labels` a row is: [the column's value, as `type` names it, its category
+    and id].
+    """
 
     sync = models.ForeignKey(
         ObjectSync, on_delete=models.CASCADE, related_name="association_mappings"
     )
     position = models.PositiveIntegerField(default=0)
-    app_field = models.CharField(max_length=200)
+    by = models.CharField(
+        "kept in", max_length=20, choices=By.choices, default=By.REFERENCE
+    )
+    app_field = models.CharField("app's field or table", max_length=200)
+    join_from = models.CharField("from column", max_length=200, blank=True, default="")
+    join_to = models.CharField("to column", max_length=200, blank=True, default="")
+    join_label = models.CharField(
+        "label column", max_length=200, blank=True, default=""
+    )
+    labels: models.JSONField[list[Any], list[Any]] = models.JSONField(
+        default=list, blank=True
+    )
     to_sync = models.ForeignKey(
         ObjectSync,
         on_delete=models.PROTECT,
@@ -145,7 +170,15 @@ class AssociationMapping(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.app_field} → {self.to_sync.name}"
+        return f"{self.place} → {self.to_sync.name}"
+
+    @property
+    def place(self) -> str:
+        """Where the app keeps the links, in words."""
+        if self.by != By.JOIN_TABLE:
+            return self.app_field
+        columns = (self.join_from, self.join_to, self.join_label)
+        return f"{self.app_field} ({', '.join(c for c in columns if c)})"
 
     @property
     def types(self) -> tuple[Type, ...]:
@@ -154,6 +187,11 @@ class AssociationMapping(models.Model):
             return ()
         also = tuple(Type(str(c), int(i)) for c, i in self.also)
         return (Type(self.category, self.type_id), *also)
+
+    @property
+    def label_types(self) -> dict[str, Type]:
+        """Which type each value of the label column means, in the map's order."""
+        return {value: Type(str(c), int(i)) for value, _, c, i in self.labels}
 
 
 def type_columns(types: Sequence[Type]) -> dict[str, Any]:

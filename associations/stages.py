@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
-from associations.models import AssociationLink, AssociationMapping, LinkState
+from associations.models import AssociationLink, AssociationMapping, By, LinkState
 from associations.run import explaining
 from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.keeping import COUNTED, KINDS
@@ -70,7 +70,8 @@ class AssociationStage:
     def prepare(self, session: Session) -> None:
         # Also of mappings whose target is off now: a change read past is not seen again.
         rows = AssociationMapping.objects.filter(sync=session.sync)
-        names = set(rows.values_list("app_field", flat=True))
+        fields = rows.filter(by=By.REFERENCE)
+        names = set(fields.values_list("app_field", flat=True))
         if any(session.object_on(Side.APP).reference(name) is None for name in names):
             session.refresh(Side.APP)  # it may be there again
         known = session.object_on(Side.APP).reference

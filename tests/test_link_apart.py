@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from associations.engine.links import Far, MappingRule, Result, State, merge
+from associations.engine.edges import Far, MappingRule, Result, State
+from associations.engine.links import merge
 from connections.records import AssociationType, Side
 
 pytestmark = pytest.mark.unit

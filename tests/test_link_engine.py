@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from associations.engine.links import Far, MappingRule, PairWrite, Result, State, merge
+from associations.engine.edges import Far, MappingRule, PairWrite, Result, State
+from associations.engine.links import merge
 from associations.engine.types import plain_type, primary_type
 from connections.records import AssociationType, AssociationTypeInfo, Side
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from associations.engine.links import (
+from associations.engine.edges import (
     EdgeChange,
     Far,
     MappingRule,
@@ -23,8 +23,8 @@ from associations.engine.links import (
     State,
     Status,
     Types,
-    merge,
 )
+from associations.engine.links import merge
 from connections.records import AssociationType, Side
 
 pytestmark = pytest.mark.unit

@@ -9,18 +9,22 @@ from typing import Any
 from django import forms
 
 from associations.admin.forms import AssociationMappingForm
+from associations.models import By
 from associations.services import Types, known_types
 from associations.setup.checking import SyncCheck
+from associations.setup.live import link_table_of
 from associations.setup.problems import Problem, Problems
 from associations.setup.spec import (
     AssociationSpec,
     FieldSpec,
     FilterSpec,
+    JoinSpec,
     MatchPart,
     SyncSpec,
 )
 from connections import services
-from connections.records import AssociationType
+from connections.connectors.base import SchemaError
+from connections.records import AssociationType, LinkTable, TableReport
 from syncs.admin.forms import FieldMappingForm, MatchKeyForm, ObjectSyncForm, schemas_of
 from syncs.admin.scope import SyncFilterForm
 from syncs.models import ObjectSync
@@ -28,6 +32,8 @@ from syncs.models.choices import Matching
 
 ROOT = "sync"
 _ROW = re.compile(r"^(fields|match|associations|filters)\[(\d+)\]\.?(\w*)")
+_ROW_FIELDS = {"to": "to_sync", "property": "field"}
+_JOIN_FIELDS = {"from": "join_from", "to": "join_to", "label": "join_label"}
 _OWN_FIELDS = {
     "marker": "marker_hubspot",
     "on_create.hubspot": "on_create_hubspot",
@@ -43,6 +49,7 @@ class CheckedSyncForm(ObjectSyncForm):
 
     settled: SyncSpec | None = None
     types: Mapping[str, tuple[AssociationType, ...]] = {}
+    joins: Mapping[str, Mapping[str, Any]] = {}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()
@@ -58,10 +65,12 @@ class CheckedSyncForm(ObjectSyncForm):
             problems,
             kind=app.kind,
             labels=services.knows_labels(app.hubspot),
+            link_table=self._look,
         )
         self.settled = check.fields()
         if self.settled is not None:
             self.types = check.links(self._targets(), self._known_types)
+            self.joins = check.kept
         if rows.keys_changed and cleaned.get("matching") == Matching.DEFAULT:
             self.add_error(
                 "matching",
@@ -87,6 +96,17 @@ class CheckedSyncForm(ObjectSyncForm):
             )
         } | {self.cleaned_data["name"]: ("", "")}
 
+    def _look(self, table: LinkTable) -> TableReport:
+        """Ask the app about a join table. Raises: ConnectorError."""
+        app = services.open_app(self.instance.app)
+        try:
+            look = link_table_of(app)
+            if look is None:
+                raise SchemaError("This kind of app has no join tables.")
+            return look(table)
+        finally:
+            app.close()
+
     def _known_types(self, from_object: str, to_object: str) -> Types:
         return known_types(self.instance.app.hubspot, from_object, to_object)
 
@@ -96,7 +116,9 @@ class CheckedSyncForm(ObjectSyncForm):
         form: Any = self
         if found is not None:
             form = rows.at(found[1], int(found[2]))
-            name = {"to": "to_sync", "property": "field"}.get(found[3], found[3])
+            name = _ROW_FIELDS.get(found[3], found[3])
+            if found[3] == "join_table":
+                name = _JOIN_FIELDS.get(place[found.end() :].strip("."), "app_field")
         else:
             name = next(
                 (own for start, own in _OWN_FIELDS.items() if place.startswith(start)),
@@ -204,10 +226,19 @@ def _spec(form: CheckedSyncForm, rows: Rows) -> SyncSpec:
                 direction=row.cleaned_data["direction"],
                 conflict=row.cleaned_data["conflict"],
                 on_unlink=row.cleaned_data["on_unlink"],
+                join=_join(row.cleaned_data),
+                labels=tuple((v, word) for v, word, *_ in row.cleaned_data["labels"]),
             )
             for at, row in enumerate(rows.of("associations"))
         ),
     )
+
+
+def _join(given: Mapping[str, Any]) -> JoinSpec | None:
+    if given["by"] != By.JOIN_TABLE:
+        return None
+    columns = (given[name] for name in ("join_from", "join_to", "join_label"))
+    return JoinSpec(given["app_field"], *columns)
 
 
 def _match(rows: Iterable[Any]) -> tuple[tuple[MatchPart, ...], ...]:

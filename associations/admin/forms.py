@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
-from associations.models import AssociationMapping
-from syncs.admin.forms import as_the_sync
+from associations.models import AssociationMapping, By
+from syncs.admin.forms import PairsField, as_the_sync
 from syncs.models import ObjectSync
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ else:
     MappingForm = forms.ModelForm
 
 REFERENCES = "reference-fields"  # the id of the data list
+OFFERED = (By.REFERENCE, By.JOIN_TABLE)
 TYPES = [("primary", "Primary"), ("default", "Default")]
 
 
@@ -73,8 +74,29 @@ def _text(name: str, word: Any) -> str:
     return word if isinstance(word, str) else name
 
 
+class LabelsField(PairsField):
+    """What each value of a label column means: a label's text, or category:id."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(texts=True, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, list):
+            return super().prepare_value(value)
+        words = {
+            label: f"{word['category']}:{word['id']}"
+            if isinstance(word, dict)
+            else word
+            for label, word, *_ in value
+        }
+        return super().prepare_value(words)
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool(self.prepare_value(initial or []) != (data or "").strip())
+
+
 class AssociationMappingForm(MappingForm):
-    """A reference field of the app, its target sync and its association type."""
+    """What the app has of links, its target sync and its association types."""
 
     type = TypeField(
         label="Association types",
@@ -84,16 +106,45 @@ class AssociationMappingForm(MappingForm):
         "default. Several: a link carries all of them.",
     )
 
+    labels = LabelsField(
+        label="Labels",
+        help_text="Of a join table with a label column: its value = HubSpot's label, one "
+        "a line.",
+    )
+
     class Meta:
         model = AssociationMapping
         fields = [
+            "by",
             "app_field",
+            "join_from",
+            "join_to",
+            "join_label",
+            "labels",
             "to_sync",
             "type",
             "direction",
             "conflict",
             "on_unlink",
         ]
+
+    def clean_labels(self) -> list[list[Any]]:
+        """As they are stored, but for the types, which are found with the rest."""
+        given = self.cleaned_data["labels"]
+        return [[value, self._label(text), "", 0] for value, text in given.items()]
+
+    def _label(self, text: str) -> Any:
+        category, sign, number = text.rpartition(":")
+        if sign and number.isdecimal() and category.isupper():
+            return {"category": category, "id": int(number)}
+        return text
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("by") != By.JOIN_TABLE:
+            cleaned |= dict.fromkeys(("join_from", "join_to", "join_label"), "")
+            cleaned["labels"] = []
+        return cleaned
 
     def __init__(
         self, *args: Any, targets: Any = None, labels: Any = None, **kwargs: Any
@@ -102,6 +153,9 @@ class AssociationMappingForm(MappingForm):
         if "app_field" not in self.fields:
             return
         self.fields["app_field"].widget.attrs["list"] = REFERENCES
+        by = self.fields["by"]
+        assert isinstance(by, forms.TypedChoiceField)
+        by.choices = [(b.value, b.label) for b in OFFERED]
         field = self.fields["type"]
         assert isinstance(field, TypeField)
         field.offer(labels or {}, self.instance.type)

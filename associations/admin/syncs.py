@@ -39,7 +39,12 @@ from syncs.models.choices import Matching
 
 CSV = "text/csv; charset=utf-8"
 COLUMNS = (
+    "by",
     "app_field",
+    "join_from",
+    "join_to",
+    "join_label",
+    "labels",
     "to_sync",
     "category",
     "type_id",
@@ -48,6 +53,9 @@ COLUMNS = (
     "conflict",
     "on_unlink",
 )
+
+
+MAKES_ANOTHER = {"by", "app_field", "join_from", "join_to", "join_label"}
 
 
 class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
@@ -215,17 +223,17 @@ class MappedSyncAdmin(ObjectSyncAdmin):
         rows = Rows(getattr(sync, "pending_formsets", ()))
         _keep_filters(rows.of("filters"), settled.filters)
         for at, row in enumerate(rows.of("associations")):
-            found = form.types.get(f"{ROOT}.associations[{at}]")
-            mapping = row.instance
+            path = f"{ROOT}.associations[{at}]"
+            found, mapping = form.types.get(path), row.instance
             if found is None or mapping.pk is None:
                 continue
-            if mapping.types == found:
-                continue
-            same = set(mapping.types) == set(found)
+            kept = dict(form.joins.get(path, {}))
+            moved = MAKES_ANOTHER & set(row.changed_data)
             AssociationMapping.objects.filter(pk=mapping.pk).update(
-                **type_columns(found)
+                **type_columns(found), **kept
             )
-            if not same:  # another mapping: it begins as a first sync
+            # Another mapping: it begins as a first sync.
+            if set(mapping.types) != set(found) or moved:
                 AssociationLink.objects.filter(mapping=mapping).delete()
                 AssociationMapping.objects.filter(pk=mapping.pk).update(
                     proven_at=None, sweep={}

@@ -264,6 +264,9 @@ def _mapping(sync: ObjectSync, row: AssociationMapping) -> tuple[str, ...]:
     )
     direction = row.direction or sync.direction
     source = str(row).removesuffix(f" → {row.to_sync.name}")
+    if row.labels:
+        means = (f"{v}: {types_text(sync, [t])}" for v, t in row.label_types.items())
+        source = f"{source}: {'; '.join(means)}"
     target = row.to_sync
     off = "" if target.enabled and not target.archived_at else " (off: not synced)"
     return (

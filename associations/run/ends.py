@@ -9,11 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
-from associations.engine.links import EdgeChange
+from associations.engine.edges import EdgeChange
 from associations.run.stored import far_ids, set_ids, stored_ids
-from connections.records import Outcome, Patch, Reference, ReferenceField, Side, Want
+from connections.records import (
+    AssociationType,
+    Outcome,
+    Patch,
+    Reference,
+    ReferenceField,
+    Side,
+    Want,
+)
 from syncs.models import Change, ObjectSync, RecordLink
 from syncs.run.pull import reread
 from syncs.run.session import Session
@@ -35,6 +44,14 @@ class Known(Protocol):
         """What a side calls a far record that was never read."""
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What an app's rows say of one far record: types, and labels that mean none."""
+
+    types: frozenset[AssociationType] = frozenset()
+    odd: tuple[str, ...] = ()
+
+
 @dataclass
 class Written:
     """What became of some changes, and the records with what the app holds now, unsaved."""
@@ -48,7 +65,9 @@ class AppEnd(Protocol):
 
     `name` is what the set-up calls it, `many` whether it holds several links, `nullable`
     whether a record may exist without one, `read_only` whether it cannot be written;
-    `names_by` how it names far records (`BY_ID`, or a name of its own).
+    `names_by` how it names far records (`BY_ID`, or a name of its own); `by_pair` whether
+    each link is written by itself, once its record exists, rather than a whole list; `single`
+    whether there is room for one label a link (known once it was loaded).
     """
 
     name: str
@@ -56,6 +75,8 @@ class AppEnd(Protocol):
     nullable: bool
     read_only: bool
     names_by: str
+    by_pair: bool
+    single: bool
 
     def load(self, session: Session, links: Sequence[RecordLink]) -> None:
         """Read, before planning, what the record links do not hold: a call or none."""
@@ -73,10 +94,19 @@ class AppEnd(Protocol):
 
     # Planning
 
+    def labels(self, link: RecordLink) -> Mapping[str, Held]:
+        """What the rows of each far record say, where rows have labels."""
+
     def before(self, link: RecordLink, far: RecordLink | None) -> Json:
         """What a change to one pair is planned from."""
 
-    def after(self, change: EdgeChange, wanted: Sequence[int], known: Known) -> Json:
+    def after(
+        self,
+        link: RecordLink,
+        change: EdgeChange,
+        wanted: Sequence[int],
+        known: Known,
+    ) -> Json:
         """What the app shall hold. Args: wanted, the complete list of far records."""
 
     # Writing
@@ -93,6 +123,9 @@ class AppEnd(Protocol):
     ) -> None:
         """Read again what some records hold, by end, all of this kind."""
 
+    def stale(self, link: RecordLink, limit: datetime) -> bool:
+        """Whether what a record holds was read before `limit`."""
+
     def moved(self, change: Change) -> bool:
         """Whether the app holds, as last read, what the change was not planned from."""
 
@@ -108,6 +141,7 @@ class ReferenceEnd:
     """A reference field, whose whole list is written at once."""
 
     names_by = BY_ID
+    by_pair, single = False, False
 
     def __init__(self, field: ReferenceField) -> None:
         self.field = field
@@ -128,10 +162,7 @@ class ReferenceEnd:
     def find(
         self, sync: ObjectSync, names: Sequence[str]
     ) -> Iterator[tuple[str, RecordLink]]:
-        for some in parts(names):
-            rows = RecordLink.objects.filter(sync=sync, app_id__in=some)
-            for link in rows.defer("baseline"):
-                yield link.app_id or "", link
+        yield from find_by_app_id(sync, names)
 
     def name_of(self, far: RecordLink) -> str | None:
         return far.app_id
@@ -139,7 +170,16 @@ class ReferenceEnd:
     def before(self, link: RecordLink, far: RecordLink | None) -> Json:
         return {"ids": stored_ids(link, self.name), "field": self.name}
 
-    def after(self, change: EdgeChange, wanted: Sequence[int], known: Known) -> Json:
+    def labels(self, link: RecordLink) -> Mapping[str, Held]:
+        return {}
+
+    def after(
+        self,
+        link: RecordLink,
+        change: EdgeChange,
+        wanted: Sequence[int],
+        known: Known,
+    ) -> Json:
         return {
             "field": self.name,
             "far": [k for k in wanted if k > 0],
@@ -165,6 +205,9 @@ class ReferenceEnd:
         near = {link.pk: link for links in work.values() for link in links}
         for some in parts(list(near.values()), session.app.capabilities.fetch_batch):
             reread(session, Side.APP, list(some))
+
+    def stale(self, link: RecordLink, limit: datetime) -> bool:
+        return (link.app_read_at or limit) <= limit
 
     def moved(self, change: Change) -> bool:
         link = change.link
@@ -204,6 +247,15 @@ class ReferenceEnd:
 
     def in_effect(self, change: Change, link: RecordLink) -> bool:
         return set(stored_ids(link, self.name)) == set(far_ids(change))
+
+
+def find_by_app_id(
+    sync: ObjectSync, ids: Sequence[str]
+) -> Iterator[tuple[str, RecordLink]]:
+    for some in parts(ids):
+        rows = RecordLink.objects.filter(sync=sync, app_id__in=some)
+        for link in rows.defer("baseline"):
+            yield link.app_id or "", link
 
 
 def parts(items: Sequence[T], size: int = IDS_AT_ONCE) -> Iterator[Sequence[T]]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from django.db.models import Q, QuerySet
 from django.utils.timesince import timesince
 
-from associations.engine.links import Result
+from associations.engine.edges import Result
 from associations.models import AssociationLink, AssociationMapping, LinkState
 from associations.run.mappings import Mapped, Pair, discovered
 from associations.run.naming import types_text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import Q
 
-from associations.engine.links import Far
+from associations.engine.edges import Far
 from associations.run.ends import AppEnd, parts
 from associations.run.mappings import Pair
 from connections.records import Side

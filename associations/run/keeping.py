@@ -31,15 +31,20 @@ def keep(done: Sequence[Change]) -> None:
             mapping_id=int(c.mapping_key),
             link_id=c.link_id,
             other_id=c.other_link_id,
-            types=c.after.get("types", []),
+            types=c.after["base"] if "base" in c.after else c.after.get("types", []),
         )
         for c in done
-        if c.kind != ChangeKind.UNLINK and c.other_link_id and c.link_id
+        if c.other_link_id and c.link_id and _has_baseline(c)
     ]
     ended = {
         (int(c.mapping_key), c.link_id, other)
         for c in done
         for other in c.after.get("ends", [])
+    }
+    ended |= {
+        (int(c.mapping_key), c.link_id, c.other_link_id)
+        for c in done
+        if "base" in c.after
     }
     if ended:
         held = AssociationLink.objects.filter(
@@ -49,6 +54,13 @@ def keep(done: Sequence[Change]) -> None:
         AssociationLink.objects.filter(pk__in=gone).delete()
     _forget_open(done)
     AssociationLink.objects.bulk_create(rows, batch_size=300, ignore_conflicts=True)
+
+
+def _has_baseline(change: Change) -> bool:
+    """Whether both sides have something in common once the change is written."""
+    if "base" in change.after:
+        return bool(change.after["base"])
+    return change.kind != ChangeKind.UNLINK
 
 
 def _forget_open(done: Sequence[Change]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from associations.engine.links import Result
+from associations.engine.edges import Result
 from associations.models import AssociationLink, LinkState
 from associations.run.ends import parts
 from associations.run.fars import Fars
@@ -67,6 +67,11 @@ class Ledger:
     def open(self, mapped: Mapped, link: RecordLink) -> list[AssociationLink]:
         """What is pending, skipped or failing."""
         return self._open.get((mapped.key, link.pk), [])
+
+    def differ(self, mapped: Mapped, link: RecordLink) -> dict[int, Types]:
+        """By what types the sides of what stands apart differ, where they have sets."""
+        held = self._apart.get((mapped.key, link.pk), {})
+        return {k: types_of(row.types) for k, row in held.items()}
 
     def resting(self, link: RecordLink) -> set[tuple[str, int | None]]:
         """Links that were refused and are not due again, though nothing moved."""
@@ -193,6 +198,17 @@ class Ledger:
                     state=LinkState.SKIPPED,
                     text="The linked record is outside of the filters of "
                     f"{self.pair.to_sync.name}.",
+                )
+        for noted in result.noted:
+            if noted.mapping_key == mapped.key:
+                yield AssociationLink(
+                    mapping=mapped.row,
+                    link=link,
+                    other_id=noted.far_key,
+                    side=noted.side,
+                    state=LinkState.SKIPPED,
+                    code=noted.code,
+                    text=noted.message,
                 )
         for failing in result.failing:
             if failing.mapping_key == mapped.key:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from associations.engine.links import MappingRule
+from associations.engine.edges import MappingRule
 from associations.engine.types import PRIMARIES, plain_type
-from associations.models import AssociationMapping
+from associations.models import AssociationMapping, By
 from associations.models import AssociationType as StoredType
 from associations.prerequisites import target_off
 from associations.run.awaiting import note_targets_off
 from associations.run.ends import AppEnd, ReferenceEnd
+from associations.run.join_tables import JoinTableEnd, LabelMap
+from associations.run.troubles import forget_links
 from associations.run.types import missing, refresh_due, say
 from connections import schemas
 from connections.catalogue import Code
 from connections.records import (
     AssociationType,
     AssociationTypeInfo,
+    LinkTable,
     Side,
 )
 from syncs.models import ObjectSync
 from syncs.models.choices import Direction
-from syncs.run.idset import pages
 from syncs.run.session import Session
 
 LABEL_LENGTH = 120  # characters that a change stores
@@ -40,6 +42,11 @@ class Mapped:
     @property
     def key(self) -> str:
         return self.rule.key
+
+    @property
+    def rule_now(self) -> MappingRule:
+        """The rule, with what reading the app's side has shown."""
+        return replace(self.rule, single=True) if self.end.single else self.rule
 
 
 @dataclass
@@ -64,7 +71,7 @@ class Pair:
 
     @property
     def rules(self) -> tuple[MappingRule, ...]:
-        return tuple(m.rule for m in self.mappings)
+        return tuple(m.rule_now for m in self.mappings)
 
     def mapped(self, key: str) -> Mapped:
         return next(m for m in self.mappings if m.key == key)
@@ -130,16 +137,6 @@ def _turn(row: AssociationMapping, direction: str) -> None:
     row.save(update_fields=["links_direction"])
 
 
-def forget_links(row: AssociationMapping) -> None:
-    """Drop what is known of a mapping's links, some at a time; a kill leaves the rest to
-    the next run."""
-    for some in pages(row.links.all(), "pk"):
-        row.links.filter(pk__in=[pk for (pk,) in some]).delete()
-    if row.proven_at or row.sweep:
-        row.proven_at, row.sweep = None, {}
-        row.save(update_fields=["proven_at", "sweep"])
-
-
 def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) -> Pair:
     sync = session.sync
     from_object = session.object_on(Side.HUBSPOT).id
@@ -147,15 +144,14 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
     plain = plain_type(from_object, to_object, known)
     mappings = []
     for row in rows:
-        end = _end(session, row)
+        end = _end(session, row, plain)
         if end is None:
             continue
         types = row.types
-        kind = kind_of(types, plain)
         rule = MappingRule(
             key=str(row.pk),
             type=types[0],
-            kind=kind,
+            kind=kind_of(types, plain),
             also=frozenset(types[1:]),
             many=end.many,
             direction=_narrowed(row, sync),
@@ -163,6 +159,8 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
             or (sync.conflict if sync.conflict != "latest" else "hubspot"),
             on_unlink=row.on_unlink,
         )
+        if isinstance(end, JoinTableEnd) and end.map is not None:
+            rule = _of_labels(rule, end, end.map)
         mappings.append(Mapped(row, rule, end, _label(row, types, plain, known)))
     return Pair(
         from_object=from_object,
@@ -173,8 +171,46 @@ def _pair(session: Session, to_object: str, rows: Sequence[AssociationMapping]) 
     )
 
 
-def _end(session: Session, row: AssociationMapping) -> AppEnd | None:
+def _of_labels(rule: MappingRule, end: JoinTableEnd, labels: LabelMap) -> MappingRule:
+    ranked = tuple(dict.fromkeys(labels.types.values()))
+    return replace(
+        rule,
+        type=labels.plain,
+        kind="labels",
+        also=frozenset(ranked),
+        ranked=ranked,
+    )
+
+
+def _end(
+    session: Session,
+    row: AssociationMapping,
+    plain: AssociationType | None,
+) -> AppEnd | None:
     """The app's side of a mapping; None, and said so, where it is not there any more."""
+    if row.by == By.JOIN_TABLE:
+        return _join_table(session, row, plain)
+    return _reference(session, row)
+
+
+def _join_table(
+    session: Session, row: AssociationMapping, plain: AssociationType | None
+) -> JoinTableEnd:
+    far = schemas.load_object(session.sync.app, row.to_sync.app_object)
+    table = LinkTable(
+        row.app_field,
+        session.object_on(Side.APP).id,
+        far.id,
+        row.join_from,
+        row.join_to,
+        row.join_label,
+    )
+    nothing = AssociationType("HUBSPOT_DEFINED", 0)
+    labels = LabelMap(plain or nothing, row.label_types) if row.join_label else None
+    return JoinTableEnd(row, table, labels)
+
+
+def _reference(session: Session, row: AssociationMapping) -> ReferenceEnd | None:
     obj = session.object_on(Side.APP)
     field = obj.reference(row.app_field)
     if field is not None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from associations.engine.links import EdgeChange, PairWrite, Result, State, merge
+from associations.engine.edges import EdgeChange, PairWrite, Result, State
+from associations.engine.links import merge
 from associations.run.fars import Fars, find_fars
 from associations.run.ledger import NOTE, Ledger, Types
 from associations.run.mappings import Mapped, Pair
@@ -107,13 +108,16 @@ class LinkPlanner:
         return merge(rules, states, hubspot, fars, plain=self.pair.plain)
 
     def _state(self, link: RecordLink, mapped: Mapped) -> State:
-        ids = mapped.end.ids(link)
+        end, fars = mapped.end, self.fars
+        ids = end.ids(link)
+        held = {fars.in_app(end, i): rows for i, rows in end.labels(link).items()}
         return State(
-            app=None
-            if ids is None
-            else tuple(self.fars.in_app(mapped.end, i) for i in ids),
+            app=None if ids is None else tuple(fars.in_app(end, i) for i in ids),
             base=self.ledger.base(mapped, link),
             apart=self.ledger.apart(mapped, link),
+            labels={key: rows.types for key, rows in held.items()},
+            odd={key: rows.odd for key, rows in held.items() if rows.odd},
+            differ=self.ledger.differ(mapped, link),
         )
 
     def _confirm(self, results: Mapping[int, Result]) -> set[int]:
@@ -178,8 +182,10 @@ class LinkPlanner:
         edges = {e.to_id: types_json(e.types) for e in self._edges_of(link) or ()}
         after: dict[str, object] = {"ends": sorted(change.ends)}
         before: dict[str, object] = mapped.end.before(link, far)
+        if change.base is not None:
+            after["base"] = types_json(change.base)
         if link.pk in self.chunk.creating:
-            after["inline"] = True
+            after["inline"] = change.side is Side.HUBSPOT or not mapped.end.by_pair
         if change.side is Side.HUBSPOT:
             write = self._write(result.hubspot, change.far_key)
             there = far.hubspot_id if far is not None else None
@@ -192,7 +198,7 @@ class LinkPlanner:
             }
         else:
             wanted = result.app.get(mapped.key) or ()
-            after |= mapped.end.after(change, wanted, self.fars)
+            after |= mapped.end.after(link, change, wanted, self.fars)
             after["types"] = types_json(change.types)
         self.chunk.plan(
             link,

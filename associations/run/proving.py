@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from associations.engine.links import Result, State
+from associations.engine.edges import Result, State
 from associations.models import AssociationMapping
 from associations.run.fars import Fars
 from associations.run.mappings import Mapped, Pair
@@ -138,10 +138,13 @@ class Proof:
                 app = None if state is None else state.app
                 if mapped.key in changing or link.pk in new:
                     sums.owed.update([link.pk])
-                elif hubspot is None or app is None:
+                elif hubspot is None or state is None or app is None:
                     sums.unknown += not owed
                 else:
-                    _count(mapped, sums, link.pk, hubspot, app, fars)
+                    if mapped.rule.kind == "labels":
+                        _count_labels(mapped, sums, link.pk, hubspot, state, fars)
+                    else:
+                        _count(mapped, sums, link.pk, hubspot, app, fars)
                     if owed:
                         sums.paid.update([link.pk])
 
@@ -192,6 +195,28 @@ def _count(
         sums.app.add(near, known)
     else:
         sums.app.add(near, [k for k in here if k > 0])
+
+
+def _count_labels(
+    mapped: Mapped,
+    sums: Sums,
+    near: int,
+    hubspot: Mapping[int, Types],
+    state: State,
+    fars: Fars,
+) -> None:
+    """Each label of a pair counts, as far as rows can stand for it."""
+    rule = mapped.rule_now
+    for far in {*hubspot, *state.labels}:
+        if far < 0 or fars.far(far).status != "paired":
+            continue
+        here = state.labels.get(far, frozenset())
+        here = here - {rule.plain} or here
+        there = rule.edge(hubspot.get(far, frozenset()))
+        if rule.single and here and here <= there:
+            there = here  # the table has room for one
+        sums.hubspot.add(near, [edge_hash(far, t.type_id) for t in there])
+        sums.app.add(near, [edge_hash(far, t.type_id) for t in here])
 
 
 def _still_paired(ids: Sequence[int]) -> int:

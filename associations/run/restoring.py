@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from associations.models import AssociationLink, LinkState
+from associations.run.ends import Held
 from associations.run.insisting import Insister
 from associations.run.mappings import Mapped, Pair
 from associations.run.reading import NO_TYPES, Ends, Sent, Types, read_links
@@ -160,7 +161,7 @@ class Standing:
     edges: Edges = field(default_factory=dict)
 
     def read(self) -> Standing:
-        """Read HubSpot's links again: the one call before the rows are written."""
+        """Read both sides' links again: the calls before our rows are written."""
         ids = sorted({_near_id(c) for c in self.changes} - {""})
         to_objects = {self.pairs[c.mapping_key].to_object for c in self.changes}
         sent = {
@@ -170,6 +171,10 @@ class Standing:
             for far, types in change.after.get("pairs", {}).items()
         }
         self.edges = read_edges(self.session, to_objects, ids, sent) if ids else {}
+        near = {c.link_id: c.link for c in self.changes if c.link is not None}
+        for key in {c.mapping_key for c in self.changes}:
+            end = self.pairs[key].mapped(key).end
+            end.load(self.session, list(near.values()))
         return self
 
     def of(self, change: Change) -> dict[str, Stored] | None:
@@ -231,15 +236,36 @@ def _as_sent(change: Change) -> dict[str, Stored]:
 def _row(
     mapped: Mapped, near: RecordLink, far: RecordLink, edges: Mapping[str, Stored]
 ) -> AssociationLink | None:
-    types = edges.get(far.hubspot_id or "", [])
-    in_hubspot = bool(types) and mapped.rule.counts(types_of(types))
+    stored = edges.get(far.hubspot_id or "", [])
+    if mapped.rule.kind == "labels":
+        return _row_of_labels(mapped, near, far, types_of(stored))
+    in_hubspot = bool(stored) and mapped.rule.counts(types_of(stored))
     in_app = mapped.end.name_of(far) in (mapped.end.ids(near) or ())
     if not in_hubspot and not in_app:
         return None
     row = AssociationLink(mapping=mapped.row, link=near, other=far)
     if in_hubspot and in_app:
-        row.types = types
+        row.types = stored
     else:
         row.state = LinkState.APART
         row.side = Side.HUBSPOT if in_hubspot else Side.APP
+    return row
+
+
+def _row_of_labels(
+    mapped: Mapped, near: RecordLink, far: RecordLink, held: Types
+) -> AssociationLink | None:
+    """Sides whose labels differ stand apart, by the types in which they do."""
+    there = mapped.rule.edge(held)
+    rows = mapped.end.labels(near).get(mapped.end.name_of(far) or "", Held())
+    here = rows.types - {mapped.rule.plain} or rows.types
+    if not there and not here:
+        return None
+    differ = there ^ here
+    row = AssociationLink(
+        mapping=mapped.row, link=near, other=far, types=types_json(differ or there)
+    )
+    if differ:
+        row.state = LinkState.APART
+        row.side = Side.HUBSPOT if there - here else Side.APP
     return row

@@ -24,8 +24,11 @@ def in_scope_again(
     What is outside still says so by its state; few others are left to be judged.
     """
     for pair in pairs:
+        # With a code, it waits for something else than its far record's scope.
         rows = AssociationLink.objects.filter(
-            mapping__in=[m.row.pk for m in pair.mappings], state=LinkState.SKIPPED
+            mapping__in=[m.row.pk for m in pair.mappings],
+            state=LinkState.SKIPPED,
+            code="",
         )
         left = rows.exclude(other__state=RecordState.EXCLUDED).order_by("other_id")
         last = 0

@@ -12,6 +12,7 @@ from typing import Any
 
 from associations.engine.types import PRIMARIES
 from associations.run.ends import AppEnd
+from associations.run.join_tables import JoinTableEnd
 from associations.run.keeping import KINDS
 from associations.run.mappings import Mapped, Pair
 from associations.run.restoring import RESTORE, read_edges
@@ -51,6 +52,9 @@ class _Near:
     after: dict[str, Pairs] = field(default_factory=dict)
     fields: dict[str, list[str]] = field(default_factory=dict)  # the app's ids
     rows: dict[str, list[Change]] = field(default_factory=dict)  # planned, by app field
+    # Of pairs in join tables, by mapping and far record: their labels, what is planned.
+    pairs: dict[tuple[str, int], list[str | None]] = field(default_factory=dict)
+    shared: dict[tuple[str, int], list[Change]] = field(default_factory=dict)
 
     def in_hubspot(self, to_object: str) -> Pairs:
         held = self.held.get(to_object)
@@ -84,6 +88,10 @@ class LinkUndoer:
             for change in done
         }
         self.near = self._nears(pairs)
+        for pair in pairs:
+            for mapped in pair.mappings:
+                links = [near.link for near in self.near.values()]
+                mapped.end.load(self.session, links)
         self.fars: dict[tuple[int, Side, str], RecordLink] = {}
         self._know_fars()
 
@@ -236,6 +244,9 @@ class LinkUndoer:
 
     def _in_app(self, near: _Near, change: Change, far: RecordLink) -> None:
         pair, mapped = self._mapped(change)
+        if isinstance(mapped.end, JoinTableEnd):
+            self._in_rows(near, change, far, mapped.end)
+            return
         name = str(change.after["field"])
         now = near.in_field(name)
         target = self._target(mapped, change, now, far)
@@ -262,6 +273,34 @@ class LinkUndoer:
             origin={"edges": near.held.get(pair.to_object) or {}},
         )
         near.rows.setdefault(name, []).append(planned)
+
+    def _in_rows(
+        self, near: _Near, change: Change, far: RecordLink, end: JoinTableEnd
+    ) -> None:
+        """Give the rows of a pair the labels that they had."""
+        held = end.rows_of(near.link, far.app_id)
+        if held is None:
+            raise _Left(UNKNOWN, f"The rows of {end.name} could not be read.")
+        at = (change.mapping_key, far.pk)
+        if near.pairs.get(at, held) != change.after["rows"]:
+            text = f"The link to {self._name_of(far)} changed since."
+            raise _Left(MOVED, text, Code.CHANGED_SINCE_PLAN)
+        wanted = near.pairs[at] = list(change.before["rows"])
+        planned = self.undoing.plan(
+            near.link,
+            [change],
+            kind=REVERSED[ChangeKind(change.kind)],
+            other_link=far,
+            other_record=self._name_of(far),
+            before={"table": end.name, "rows": held},
+            after={"table": end.name, "rows": wanted, "types": [], "touched": [far.pk]},
+            origin={"edges": near.held.get(self._mapped(change)[0].to_object) or {}},
+        )
+        # Every change of one pair writes what all of them lead to.
+        shared = near.shared.setdefault(at, [])
+        shared.append(planned)
+        for other in shared:
+            other.after["rows"] = wanted
 
     def _target(
         self, mapped: Mapped, change: Change, now: Sequence[str], far: RecordLink
@@ -337,6 +376,21 @@ class LinkUndoer:
                 left |= set(last.after.get("unknown", ()))
             if set(stored_ids(near.link, name)) != left:
                 return name
+        return self._rows_moved(near, mine)
+
+    def _rows_moved(self, near: _Near, mine: Sequence[Change]) -> str:
+        """The join table whose rows of a record are not those that the run left."""
+        for key, pair in self.pairs.items():
+            end = pair.mapped(key).end
+            if not isinstance(end, JoinTableEnd):
+                continue
+            left: set[str] = set()
+            for change in reversed(mine):
+                if change.mapping_key == key and change.other_link is not None:
+                    far_id = change.other_link.app_id or ""
+                    left = left | {far_id} if change.after["rows"] else left - {far_id}
+            if set(end.ids(near.link) or ()) != left:
+                return end.name
         return ""
 
 

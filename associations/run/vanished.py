@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
-from associations.engine.links import Result
+from associations.engine.edges import Result
 from associations.run.ends import parts
 from associations.run.mappings import Pair
 from associations.run.types import missing, say
@@ -85,9 +85,11 @@ def find_lost_labels(session: Session, pair: Pair, results: Iterable[Result]) ->
 
     Returns: whether a mapping was found to miss its type: its links stay as they are.
     """
-    labels = {m.key for m in pair.mappings if m.rule.kind == "label"}
+    labels = {m.key for m in pair.mappings if m.rule.kind in ("label", "labels")}
     vanished = any(
-        change.mapping_key in labels and change.side is Side.APP and change.ends
+        change.mapping_key in labels
+        and change.side is Side.APP
+        and (change.ends or (change.rows is not None and change.kind == "relabel"))
         for result in results
         for change in result.changes
     )

@@ -169,9 +169,7 @@ class LinkWriter:
         for end, changes in by_end(self.ends, batch).items():
             near = {c.link.pk: c.link for c in changes if c.link is not None}
             stale[end] = [
-                link
-                for link in near.values()
-                if always or (link.app_read_at or limit) <= limit
+                link for link in near.values() if always or end.stale(link, limit)
             ]
         for kind, work in by_kind(stale):
             kind.refresh(self.session, work)
@@ -281,9 +279,13 @@ class LinkWriter:
         done: list[Change] = []
         undone: list[Change] = []
         refused: list[Change] = []
+        drifted: list[Change] = []
         for change, outcome in answered:
             change.correlation_id = outcome.correlation_id
-            if outcome.ok:
+            if outcome.code == Code.CHANGED_SINCE_PLAN:
+                close(change, ChangeOutcome.DRIFTED, outcome.code, outcome.message)
+                drifted.append(change)
+            elif outcome.ok:
                 close(change, ChangeOutcome.APPLIED)
                 (undone if change.undoes else done).append(change)
             elif change.undoes:
@@ -303,7 +305,9 @@ class LinkWriter:
             count(self.session, [*done, *undone])
             keep_failing(refused)
             update_rows(held, ["app_references", "app_modified_at"])
-            self._dirty([c for c in refused if c.error_code == Code.TIMED_OUT])
+            unknown = [c for c in refused if c.error_code == Code.TIMED_OUT]
+            self._dirty([*unknown, *drifted])
+        self.session.again |= bool(drifted)
         self.touched.update(c.link_id for c in (*done, *undone))
         self.session.advance(
             "writing links", self.session.run.progress_done + len(answered)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from django.db import models, transaction
 from django.utils import timezone
 
-from associations.models import AssociationMapping, type_columns
+from associations.models import AssociationMapping, By, type_columns
 from associations.prerequisites import unmet
 from associations.services import follow_labels, save_inverses, save_limits, save_types
 from associations.setup import environment, live, parsing, reading
@@ -26,6 +26,8 @@ from syncs.models import FieldMapping, MatchKey, ObjectSync
 M = TypeVar("M", bound=models.Model)
 # What says when and how much to sync, not what: no record need be looked at anew.
 QUIET = {"name", "every_s", "sweep_every_s", "full_every_s", "limits"}
+# What makes a mapping another one, besides its field or table, its target and types.
+JOIN_COLUMNS = ("join_from", "join_to", "join_label")
 SYNC_COLUMNS = (
     "name",
     "hubspot_object",
@@ -262,9 +264,13 @@ class _Writer:
         wanted: dict[tuple[Any, ...], dict[str, Any]] = {}
         for position, link in enumerate(checked.spec.associations):
             types = checked.types[link.path]
-            key = (link.app_field, rows[link.to].pk, frozenset(types))
+            kept = dict.fromkeys(JOIN_COLUMNS, "") | {"by": By.REFERENCE, "labels": []}
+            kept |= checked.joins.get(link.path, {})
+            own = tuple(kept[name] for name in ("by", *JOIN_COLUMNS))
+            key = (link.app_field, rows[link.to].pk, frozenset(types), own)
             wanted[key] = {
                 "position": position,
+                **kept,
                 **type_columns(types),
                 "type": dict(link.type)
                 if isinstance(link.type, Mapping)
@@ -274,7 +280,12 @@ class _Writer:
                 "on_unlink": link.on_unlink,
             }
         held = {
-            (m.app_field, m.to_sync_id, frozenset(m.types)): m
+            (
+                m.app_field,
+                m.to_sync_id,
+                frozenset(m.types),
+                tuple(getattr(m, name) for name in ("by", *JOIN_COLUMNS)),
+            ): m
             for m in AssociationMapping.objects.filter(sync=sync)
         }
         # A mapping whose type changes is another mapping: it begins as a first sync.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from associations.services import Types
@@ -12,6 +13,7 @@ from associations.setup.default_links import DefaultLinks
 from associations.setup.defaults import default_match
 from associations.setup.filters import NOUN, check_filter
 from associations.setup.guessing import Guess, default_fields
+from associations.setup.joins import Look, check_join, columns_of, find_labels
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import (
     AssociationSpec,
@@ -49,6 +51,8 @@ class Checked:
     objects: Mapping[Side, ObjectType]
     # By the association's path, as it names them.
     types: Mapping[str, tuple[AssociationType, ...]] = field(default_factory=dict)
+    # Also by path, what a mapping's row holds of a join table.
+    joins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,6 +67,8 @@ class SyncCheck:
     guessed: list[Guess] = field(default_factory=list)
     labels: bool = True  # HubSpot's links can carry them
     warnings: list[str] = field(default_factory=list)
+    link_table: Look | None = None  # asks the app about a join table
+    kept: dict[str, dict[str, Any]] = field(default_factory=dict)  # of join tables
 
     def bad(self, at: str, text: str) -> None:
         self.problems.add(f"{self.spec.path}.{at}" if at else self.spec.path, text)
@@ -319,31 +325,22 @@ class SyncCheck:
         found: dict[str, tuple[AssociationType, ...]] = {}
         seen: set[str] = set()
         for link in self.spec.associations:
+            at = f"{link.path}.{'join_table' if link.join else 'app_field'}"
             if link.app_field in seen:
-                self.problems.add(
-                    f"{link.path}.app_field",
-                    f"{link.app_field} is mapped twice: give one mapping a list of types.",
-                )
+                text = f"{link.app_field} is mapped twice: give one mapping a list of types."
+                self.problems.add(at, text)
             seen.add(link.app_field)
             self._narrows(link.direction, link.path)
+            if link.join is not None:
+                target = self._target(link, targets, None)
+                if target is not None:
+                    self._join(link, targets, target, types, found)
+                continue
             reference = self._reference(link)
             target = self._target(link, targets, reference)
             if reference is None or target is None:
                 continue
-            near = self.objects[Side.HUBSPOT].id
-            try:
-                found[link.path] = find_types(
-                    link.type,
-                    near,
-                    target.id,
-                    types(near, target.id),
-                    many=reference.many,
-                )
-            except ConnectorError as exc:
-                why = f"{exc.code}: {exc.message}"
-                if not self.labels:
-                    why += f" {NO_LABELS}"
-                self.problems.add(f"{link.path}.type", why)
+            self._types(link, target, types, found, many=reference.many)
         return found
 
     def _default_links(
@@ -366,6 +363,61 @@ class SyncCheck:
         ]
         notes = (*links.skipped, *map(str, links.offers(targets)))
         self.warnings += [f"{self.spec.name}: {note}" for note in notes]
+
+    def _types(
+        self,
+        link: AssociationSpec,
+        target: ObjectType,
+        types: Callable[[str, str], Types],
+        found: dict[str, tuple[AssociationType, ...]],
+        *,
+        many: bool,
+    ) -> None:
+        near = self.objects[Side.HUBSPOT].id
+        try:
+            known = types(near, target.id)
+            found[link.path] = find_types(link.type, near, target.id, known, many=many)
+        except ConnectorError as exc:
+            why = f"{exc.code}: {exc.message}"
+            if not self.labels:
+                why += f" {NO_LABELS}"
+            self.problems.add(f"{link.path}.type", why)
+
+    def _join(
+        self,
+        link: AssociationSpec,
+        targets: Mapping[str, tuple[str, str]],
+        target: ObjectType,
+        types: Callable[[str, str], Types],
+        found: dict[str, tuple[AssociationType, ...]],
+    ) -> None:
+        app = self.schemas[Side.APP]
+        far = app.object(targets[link.to][1])
+        if far is None:
+            return  # its own sync says so
+        join = check_join(
+            link,
+            app,
+            (self.objects[Side.APP], far),
+            self.link_table,
+            self.problems,
+            writes=self.writes(Side.APP, link.direction),
+        )
+        near = self.objects[Side.HUBSPOT].id
+        if not link.labels:
+            self._types(link, target, types, found, many=True)
+            meant: dict[str, AssociationType] = {}
+        else:
+            more = "" if self.labels else f" {NO_LABELS}"
+            try:
+                known = types(near, target.id)
+            except ConnectorError as exc:
+                self.problems.add(f"{link.path}.labels", f"{exc.code}: {exc.message}")
+                return
+            meant = find_labels(link, near, target.id, known, self.problems, more)
+            found[link.path] = tuple(dict.fromkeys(meant.values()))
+        if join is not None and len(meant) == len(link.labels):
+            self.kept[link.path] = columns_of(link, join, meant)
 
     def _reference(self, link: AssociationSpec) -> ReferenceField | None:
         app = self.objects[Side.APP]

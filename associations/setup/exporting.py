@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from associations.models import AssociationMapping
+from associations.models import AssociationMapping, By
 from associations.setup import kinds
 from associations.setup.environment import escape
 from associations.setup.filters import export_filters
@@ -185,10 +185,14 @@ def _field(mapping: Any) -> Json:
 
 
 def _association(mapping: AssociationMapping) -> Json:
-    found: Json = {
-        "app_field": escape(mapping.app_field),
-        "to": escape(mapping.to_sync.name),
-    }
+    found: Json = {}
+    if mapping.by == By.JOIN_TABLE:
+        found["join_table"] = _join_table(mapping)
+    else:
+        found["app_field"] = escape(mapping.app_field)
+    found["to"] = escape(mapping.to_sync.name)
+    if mapping.labels:
+        found["labels"] = {value: _text(word) for value, word, *_ in mapping.labels}
     if mapping.type:
         found["type"] = _text(mapping.type)
     for name in ("direction", "conflict"):
@@ -196,4 +200,15 @@ def _association(mapping: AssociationMapping) -> Json:
             found[name] = getattr(mapping, name)
     if mapping.on_unlink != "keep_pair":
         found["on_unlink"] = mapping.on_unlink
+    return found
+
+
+def _join_table(mapping: AssociationMapping) -> Json:
+    found: Json = {
+        "name": escape(mapping.app_field),
+        "from": escape(mapping.join_from),
+        "to": escape(mapping.join_to),
+    }
+    if mapping.join_label:
+        found["label"] = escape(mapping.join_label)
     return found

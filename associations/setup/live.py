@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from associations.services import Types
 from associations.setup import kinds
 from associations.setup.checking import Checked, SyncCheck
 from associations.setup.guessing import Guess
+from associations.setup.joins import Look
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import (
     AccountSpec,
@@ -25,6 +26,7 @@ from connections.connectors.base import (
     Connector,
     ConnectorError,
     ScopeError,
+    TableConnector,
 )
 from connections.models import ConnectedApp, HubSpotAccount
 from connections.records import (
@@ -176,7 +178,12 @@ class LiveCheck:
                 named.setdefault(stored.name, objects)
         for sync in app.syncs:
             check = SyncCheck(
-                sync, schemas, self.problems, kind=app.kind, labels=labels
+                sync,
+                schemas,
+                self.problems,
+                kind=app.kind,
+                labels=labels,
+                link_table=link_table_of(self._open[app.path]),
             )
             settled = check.fields()
             if settled is None:
@@ -184,7 +191,9 @@ class LiveCheck:
             self._same_objects(sync, row, check.objects)
             types = check.links(named, lambda a, b: self._types(account, a, b))
             settled = replace(settled, associations=check.spec.associations)
-            self.plan.syncs[sync.path] = Checked(settled, check.objects, types)
+            self.plan.syncs[sync.path] = Checked(
+                settled, check.objects, types, check.kept
+            )
             self.plan.guessed += check.guessed
             self.plan.warnings += [f"{app.name} \u203a {w}" for w in check.warnings]
 
@@ -224,6 +233,13 @@ class LiveCheck:
                 self.plan.types[ends] = hubspot.association_types(*ends[1:])
                 self.plan.limits[ends] = hubspot.association_limits(*ends[1:])
         return self.plan.types[key]
+
+
+def link_table_of(connector: Connector) -> Look | None:
+    """What asks an app about its join tables; None where it has none."""
+    if not connector.capabilities.link_tables:
+        return None
+    return cast(TableConnector, connector).link_table
 
 
 def _stored(model: type[Any], spec: AccountSpec | AppSpec) -> Any:

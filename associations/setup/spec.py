@@ -68,8 +68,22 @@ class FilterSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinSpec:
+    """A join table; columns "" are those whose foreign keys lead to the two objects."""
+
+    name: str
+    from_columns: str = ""
+    to_columns: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AssociationSpec:
-    """One reference field to keep; `type` "" leaves the choice to what HubSpot offers."""
+    """What the app has of links; `type` "" leaves the choice to what HubSpot offers.
+
+    `app_field` is the reference field, or the name of the `join` table, of which `labels`
+    says in order what each value of its label column means.
+    """
 
     path: str
     app_field: str
@@ -78,6 +92,8 @@ class AssociationSpec:
     direction: str = ""
     conflict: str = ""
     on_unlink: str = "keep_pair"
+    join: JoinSpec | None = None
+    labels: tuple[tuple[str, AssociationChoice], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from associations.setup.filters import read_filters
+from associations.setup.joins import read_join, read_labels
 from associations.setup.keys import Keys, shown
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import (
@@ -271,10 +272,13 @@ def _association(value: Any, path: str, problems: Problems) -> AssociationSpec |
     keys = Keys.of(value, path, problems, "An association", ASSOCIATION_KEYS)
     if keys is None:
         return None
-    keys.later("join_table", "labels")
     if keys.given("by"):
         keys.choice("by", (), "", {"match_key": "by: match_key"})
-    app_field = "" if keys.given("join_table") else keys.required("app_field")
+    join = read_join(keys, problems)
+    if keys.given("join_table"):
+        app_field = join.name if join is not None else ""
+    else:
+        app_field = keys.required("app_field")
     if keys.tree.get("conflict") == "latest":
         keys.bad("conflict", "conflict cannot be latest: links have no time of change.")
         conflict = ""
@@ -288,6 +292,8 @@ def _association(value: Any, path: str, problems: Problems) -> AssociationSpec |
         direction=keys.choice("direction", DIRECTIONS, ""),
         conflict=conflict,
         on_unlink=keys.choice("on_unlink", ("keep_pair", "remove_pair"), "keep_pair"),
+        join=join,
+        labels=read_labels(keys, join, problems, _one_type),
     )
 
 

@@ -24,7 +24,9 @@ TABLE = LinkTable("works", "people", "firms", "person", "firm", "role")
 PLAIN = LinkTable("works", "people", "firms", "person", "firm")
 
 
-def rows(database: PostgresSystem, table: LinkTable, *ids: str) -> dict[str, list]:
+def rows(
+    database: PostgresSystem, table: LinkTable, *ids: str
+) -> dict[str, list[tuple[str, str | None]]]:
     found = database.connector.link_rows(table, ids)
     assert all(found[i].complete for i in ids)
     return {i: sorted((r.to_id, r.label) for r in found[i].rows) for i in ids}
