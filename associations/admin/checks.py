@@ -94,7 +94,12 @@ class CheckedSyncForm(ObjectSyncForm):
             for name, hubspot, app in syncs.values_list(
                 "name", "hubspot_object", "app_object"
             )
-        } | {self.cleaned_data["name"]: ("", "")}
+        } | {
+            self.cleaned_data["name"]: (
+                self.instance.hubspot_object,
+                self.instance.app_object,
+            )
+        }
 
     def _look(self, table: LinkTable) -> TableReport:
         """Ask the app about a join table. Raises: ConnectorError."""

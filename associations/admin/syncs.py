@@ -77,11 +77,7 @@ class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
         made = super().get_formset(request, obj, **kwargs)
         if obj is None:
             return made
-        targets = list(
-            ObjectSync.objects.filter(app=obj.app_id, archived_at=None).exclude(
-                pk=obj.pk
-            )
-        )
+        targets = list(ObjectSync.objects.filter(app=obj.app_id, archived_at=None))
         labels = labels_from(obj)
 
         class Aimed(made):  # type: ignore[misc, valid-type]

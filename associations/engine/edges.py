@@ -84,7 +84,9 @@ class Far:
 class State:
     """One mapping's field: `app`, the far records it holds in order (None: unknown);
     `base`, the edges both sides had with the types they carried (None: first sync);
-    `apart`, edges that an undo left on one side, which no one has changed since.
+    `apart`, edges that an undo left on one side, which no one has changed since; `hidden`,
+    edges that the far record's own field stands for (one link that both ends see);
+    `refused`, edges that must not be written to a side, each with its code and why.
 
     An edge of the baseline without any type is one that a side lost while its end was
     gone: once that is back, the edge counts as new wherever it still is.
@@ -100,6 +102,8 @@ class State:
     labels: Mapping[int, Types] = field(default_factory=dict)
     odd: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     differ: Mapping[int, Types] = field(default_factory=dict)
+    hidden: frozenset[int] = frozenset()
+    refused: Mapping[tuple[int, Side], tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ class LabelSets:
         self.result.base[rule.key] = kept
         for far in dict.fromkeys((*(state.app or ()), *self.hubspot, *self.base)):
             status = self.fars[far].status
+            if far in state.hidden and far not in (state.app or ()):
+                continue  # the far record's rows stand for it
             here = self.named(state.labels.get(far, NO_TYPES))
             there = self._in_hubspot(far, here)
             if far in state.apart and (
@@ -167,6 +169,9 @@ class _Pair:
             new -= {self.rule.plain}
             if self.rule.single:
                 return mine
+        if new and (why := self.owner.state.refused.get((self.far, side))):
+            self.result.failing.append(Failing(self.rule.key, self.far, *why))
+            new = NO_TYPES
         if new and self.owner.fars[self.far].status == "pending":
             self.result.pending.append(Pending(self.rule.key, self.far, side.other))
             new = NO_TYPES

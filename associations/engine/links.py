@@ -87,13 +87,18 @@ class _Field:
         self.rule, self.app, self.hubspot = rule, app, hubspot
         self.fars, self.pairs, self.result = fars, pairs, result
         self.first = state.base is None
-        self.shown = {k: t for k, t in hubspot.items() if rule.counts(t)}
+        self.shown = {
+            k: t for k, t in hubspot.items() if rule.counts(t) and k not in state.hidden
+        }
         self.apart = frozenset(k for k, s in state.apart.items() if self._apart(k, s))
         self.base: Mapping[int, Types] = {
             k: t
             for k, t in (state.base or {}).items()
-            if (t or self._frozen(k)) and k not in self.apart
+            if (t or self._frozen(k))
+            and k not in self.apart
+            and (k not in state.hidden or k in app)
         }
+        self.refused = state.refused
         self.held = {
             k: t
             for k, t in self.shown.items()
@@ -370,6 +375,9 @@ class _Field:
     def _may_travel(self, far: int | None, target: Side) -> bool:
         """Whether an edge can be written now; one that only waits is noted."""
         if not self.rule.lets(target):
+            return False
+        if far is not None and (why := self.refused.get((far, target))):
+            self.result.failing.append(Failing(self.rule.key, far, *why))
             return False
         if far is None or self.fars[far].status == "paired":
             return True

@@ -16,6 +16,8 @@ from syncs.run.session import ALONE, Session
 from syncs.run.stage import Inline
 from syncs.run.store import update_rows
 
+CARRIED = "carried"  # in `Change.after`: the create was sent with this link
+
 
 class Carrier:
     """Puts planned links on creates, and settles what they carried.
@@ -36,20 +38,31 @@ class Carrier:
         """References and links of records that are about to be created."""
         by_link = {c.link_id: c for c in creates}
         found: dict[int, Inline] = {}
+        noted: list[Change] = []
         for change in self._carried(creates):
             create = by_link[change.link_id]
-            far = change.other_link
-            there = far.id_on(Side(change.side)) if far is not None else None
-            if there is None:
-                continue
-            inline = found.setdefault(create.pk, Inline())
-            if change.side == Side.HUBSPOT:
-                types = types_of(change.after["types"])
-                edge = InlineEdge(change.after["to_object"], there, types)
-                inline.edges.append(edge)
-            else:
-                self.ends[change.mapping_key].carry(inline, change)
+            carried = self._carry(found.get(create.pk) or Inline(), change)
+            if carried is not None:
+                found[create.pk] = carried
+            if change.after.get(CARRIED, False) != (carried is not None):
+                change.after[CARRIED] = carried is not None
+                noted.append(change)
+        # Before it is sent: a far record of the same batch has an id right after, and a
+        # link to it that was not carried must not be taken for one that was.
+        update_rows(noted, ["after"])
         return {pk: _merged(inline) for pk, inline in found.items()}
+
+    def _carry(self, inline: Inline, change: Change) -> Inline | None:
+        """Put one link on a create; None where it cannot go with it."""
+        far = change.other_link
+        there = far.id_on(Side(change.side)) if far is not None else None
+        if there is None:
+            return None
+        if change.side == Side.HUBSPOT:
+            types = types_of(change.after["types"])
+            inline.edges.append(InlineEdge(change.after["to_object"], there, types))
+            return inline
+        return inline if self.ends[change.mapping_key].carry(inline, change) else None
 
     def _carried(self, creates: Sequence[Change]) -> list[Change]:
         """Link changes that go with creates: not of one that must come alone first."""
@@ -84,10 +97,7 @@ class Carrier:
         sides = {c.link_id: c.side for c in creates}
         done: list[Change] = []
         for change in self._carried(creates):
-            far = change.other_link
-            if change.side != sides[change.link_id]:
-                continue
-            if far is None or far.id_on(Side(change.side)) is None:
+            if change.side != sides[change.link_id] or not change.after.get(CARRIED):
                 continue
             close(change, ChangeOutcome.APPLIED)
             done.append(change)

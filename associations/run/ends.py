@@ -195,8 +195,10 @@ class ReferenceEnd:
         return True
 
     def carried(self, link: RecordLink, changes: Sequence[Change]) -> None:
-        for change in changes:
-            set_ids(link, self.name, far_ids(change))
+        # Not the whole list that was planned: part of it may not have gone along.
+        fars = [c.other_link for c in changes if c.other_link is not None]
+        if fars:
+            set_ids(link, self.name, [far.app_id or "" for far in fars])
 
     @classmethod
     def refresh(

@@ -33,6 +33,32 @@ class Insister:
     to_object: str
     known: Known
 
+    def take_off(self, edges: Mapping[Ends, Edge]) -> dict[Ends, Outcome]:
+        """Take types off pairs that are written without them right after.
+
+        That a write replaces a pair's types is documented; an account that adds them
+        instead would show the old ones as new.
+
+        Returns: what is refused; the write may still leave them out.
+        """
+        found = self._each(self.hubspot.unlabel, edges)
+        return {ends: outcome for ends, outcome in found.items() if not outcome.ok}
+
+    def still_on(
+        self, edges: Mapping[Ends, Edge], refused: Mapping[Ends, Outcome]
+    ) -> dict[Ends, Outcome]:
+        """Of the types that could not be taken off, those that the write left there."""
+        if not refused:
+            return {}
+        ids = sorted({from_id for from_id, _ in refused})
+        now = self.hubspot.associations(self.from_object, self.to_object, ids)
+        held = {(i, e.to_id): e.types for i, links in now.items() for e in links}
+        return {
+            ends: outcome
+            for ends, outcome in refused.items()
+            if edges[ends].types & held.get(ends, NO_TYPES)
+        }
+
     def associate(
         self, edges: Mapping[Ends, Edge], outcomes: Mapping[Ends, Outcome]
     ) -> dict[Ends, Outcome]:

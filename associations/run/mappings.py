@@ -56,6 +56,8 @@ class Looked:
 
     again: bool = False
     lost: set[str] = field(default_factory=set)
+    # Types between records of one object: whether both ends see them alike.
+    alike: dict[AssociationType, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

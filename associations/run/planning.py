@@ -9,7 +9,9 @@ from associations.engine.links import merge
 from associations.run.fars import Fars, find_fars
 from associations.run.ledger import NOTE, Ledger, Types
 from associations.run.mappings import Mapped, Pair
+from associations.run.mirroring import Mirrors
 from associations.run.proving import Proof, Seen
+from associations.run.refusing import Refused, Refuser
 from associations.run.stored import types_json
 from associations.run.vanished import find_gone, find_lost_labels
 from connections.catalogue import Code
@@ -37,6 +39,9 @@ class LinkPlanner:
         self.links = [link for link in chunk.links if self._takes_part(link)]
         self.ledger = Ledger(chunk, pair, self.links)
         self.fars = self._fars()
+        self.mirrors = Mirrors(chunk, pair, edges, self.fars)
+        self.refuser = Refuser(chunk, pair, edges, self.fars)
+        self.refused: Refused = {}
 
     def _takes_part(self, link: RecordLink) -> bool:
         if link.lost:
@@ -68,10 +73,17 @@ class LinkPlanner:
         if find_lost_labels(self.session, self.pair, results.values()):
             results = {link.pk: self._merge(link) for link in self.links}
         again = self._confirm(results)
+        results |= {
+            link.pk: self._merge(link) for link in self.links if link.pk in again
+        }
+        self.refused = self.refuser.look(results)
+        changed = {link_id for link_id, _ in self.refused}
+        results |= {
+            link.pk: self._merge(link) for link in self.links if link.pk in changed
+        }
         for link in self.links:
-            if link.pk in again:
-                results[link.pk] = self._merge(link)
             self._take(link, results[link.pk])
+        self.mirrors.wake()
         if self.proof is not None:
             self.proof.take(
                 self.pair,
@@ -98,7 +110,7 @@ class LinkPlanner:
         if edges is not None:
             hubspot = {self.fars.in_hubspot(e.to_id): e.types for e in edges}
         working = [m for m in self.pair.mappings if m.key not in self.pair.looked.lost]
-        states = {m.key: self._state(link, m) for m in working}
+        states = {m.key: self._state(link, m, hubspot or {}) for m in working}
         self._seen[link.pk] = hubspot, states
         keys = set(hubspot or {})
         for state in states.values():
@@ -107,17 +119,23 @@ class LinkPlanner:
         rules = [m.rule for m in working]
         return merge(rules, states, hubspot, fars, plain=self.pair.plain)
 
-    def _state(self, link: RecordLink, mapped: Mapped) -> State:
+    def _state(
+        self, link: RecordLink, mapped: Mapped, hubspot: Mapping[int, Types]
+    ) -> State:
         end, fars = mapped.end, self.fars
         ids = end.ids(link)
         held = {fars.in_app(end, i): rows for i, rows in end.labels(link).items()}
+        base = self.ledger.base(mapped, link)
+        refused = self.refused.get((link.pk, mapped.key), {})
         return State(
             app=None if ids is None else tuple(fars.in_app(end, i) for i in ids),
-            base=self.ledger.base(mapped, link),
+            base=base,
             apart=self.ledger.apart(mapped, link),
             labels={key: rows.types for key, rows in held.items()},
             odd={key: rows.odd for key, rows in held.items() if rows.odd},
             differ=self.ledger.differ(mapped, link),
+            hidden=self.mirrors.hidden(mapped, link, hubspot, base or {}),
+            refused=self.refuser.itself(link) | refused,
         )
 
     def _confirm(self, results: Mapping[int, Result]) -> set[int]:

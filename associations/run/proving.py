@@ -141,10 +141,11 @@ class Proof:
                 elif hubspot is None or state is None or app is None:
                     sums.unknown += not owed
                 else:
+                    shown = {k: t for k, t in hubspot.items() if k not in state.hidden}
                     if mapped.rule.kind == "labels":
-                        _count_labels(mapped, sums, link.pk, hubspot, state, fars)
+                        _count_labels(mapped, sums, link.pk, shown, state, fars)
                     else:
-                        _count(mapped, sums, link.pk, hubspot, app, fars)
+                        _count(mapped, sums, link.pk, shown, app, fars)
                     if owed:
                         sums.paid.update([link.pk])
 

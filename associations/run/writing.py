@@ -26,6 +26,7 @@ from syncs.run.session import Session, now
 from syncs.run.stage import Inline
 from syncs.run.store import update_rows
 
+TAKING = ("dissociate", "unlabel")
 HUBSPOT_BATCH = 2000  # pairs one call to HubSpot may write
 
 
@@ -40,10 +41,15 @@ class LinkWriter:
         self.touched = IdSet()  # record links whose links were written
 
     def apply(self) -> None:
-        one_by_one = (ChangeKind.UNLINK, ChangeKind.RELABEL, ChangeKind.LINK)
-        undo = self.session.run.undo_of_id is not None
-        for kinds in [KINDS] if undo else [(kind,) for kind in one_by_one]:
-            for batch in planned(self.session, HUBSPOT_BATCH, Side.HUBSPOT, *kinds):
+        # What is taken off first makes room; an undo's order is its own.
+        ops: tuple[tuple[str, ...], ...] = (TAKING, ("associate",))
+        if self.session.run.undo_of_id is not None:
+            ops = ((),)
+        for some in ops:
+            which = {"after__op__in": some} if some else {}
+            for batch in planned(
+                self.session, HUBSPOT_BATCH, Side.HUBSPOT, *KINDS, **which
+            ):
                 self._to_hubspot(batch)
         size = self.session.app.capabilities.write_batch
         for batch in planned(self.session, size, Side.APP, *KINDS):
@@ -102,20 +108,25 @@ class LinkWriter:
         }[op]
         self._intend(changes)
         from_object = self.session.object_on(Side.HUBSPOT).id
+        insister = Insister(hubspot, from_object, to_object, _known(changes))
+        off = _left_out(changes) if op == "associate" else {}
+        kept = insister.take_off(off)
         outcomes = dict(
             zip(edges, call(from_object, to_object, list(edges.values())), strict=True)
         )
-        insister = Insister(hubspot, from_object, to_object, _known(changes))
         if op == "associate":
             outcomes |= insister.associate(edges, outcomes)
         elif op == "unlabel":
             outcomes |= insister.unlabel(edges, outcomes)
+        still = insister.still_on(off, kept)
         answered = []
         for change in changes:
             assert change.link is not None
             assert change.other_link is not None
             key = (change.link.hubspot_id or "", change.other_link.hubspot_id or "")
-            answered.append((change, outcomes[key]))
+            unlinks = change.kind == ChangeKind.UNLINK
+            found = still.get(key) if unlinks else None
+            answered.append((change, found or outcomes[key]))
         self._settle(answered)
 
     def _unmoved(self, batch: list[Change]) -> list[Change]:
@@ -321,6 +332,17 @@ class LinkWriter:
         else:
             close(change, ChangeOutcome.FAILED, code, outcome.message)
         self.session.tally.error(code, f"{change.record}: {outcome.message}")
+
+
+def _left_out(changes: Sequence[Change]) -> dict[tuple[str, str], Edge]:
+    """The types that pairs have and shall not have beside what is written to them."""
+    found: dict[tuple[str, str], Edge] = {}
+    for change in changes:
+        off = types_of(change.after.get("off", ()))
+        if off and change.link is not None and change.other_link is not None:
+            ends = (change.link.hubspot_id or "", change.other_link.hubspot_id or "")
+            found[ends] = Edge(*ends, off)
+    return found
 
 
 def _known(changes: Sequence[Change]) -> dict[str, dict[str, Types]]:

@@ -451,11 +451,6 @@ class SyncCheck:
                 f"This app has no sync called {link.to!r}.{hint(link.to, targets)}",
             )
             return None
-        if link.to == self.spec.name:
-            self.problems.add(
-                path, "Links between records of one object are not available yet."
-            )
-            return None
         hubspot, app = targets[link.to]
         far = self.schemas[Side.APP].object(app)
         if reference is not None and far is not None:
