@@ -15,7 +15,7 @@ from connections.sandbox.faults import BadFault
 from connections.sandbox.httpd import Gate, Hook
 from connections.sandbox.hubspot.app import HubSpot
 from connections.sandbox.hubspot.errors import ApiError
-from connections.sandbox.hubspot.switches import TABLE, BadSwitch, Value
+from connections.sandbox.hubspot.switches import BadSwitch, Value
 from connections.sandbox.wire import Answer, Request
 
 Json = dict[str, Any]
@@ -68,15 +68,7 @@ class Control:
 
     def switches(self) -> Json:
         """Return every switch with its value and what it means."""
-        values = self.hubspot.switches.values()
-        return {
-            switch.name: {
-                "value": values[switch.name],
-                "values": list(switch.values),
-                "meaning": switch.sentence,
-            }
-            for switch in TABLE
-        }
+        return self.hubspot.switches.describe()
 
     def faults(self) -> list[dict[str, object]]:
         """Return the faults in force and how often each struck."""

@@ -23,6 +23,8 @@ MAX_BODY = 64 * 1024 * 1024  # bytes
 Phase = Literal["before", "after"]
 Hook = Callable[[Phase, int, Request], None]
 Control = Callable[[Request], Answer]
+Refusal = Callable[[int, str], object]  # a status and a text as the system words them
+ROWS = ("results", "records")  # what systems call the list in an answer
 
 
 class Dropped(Exception):
@@ -41,9 +43,16 @@ class Gate:
     """
 
     def __init__(
-        self, app: App, faults: Faults, *, latency_ms: float, unexpected: Answer
+        self,
+        app: App,
+        faults: Faults,
+        *,
+        latency_ms: float,
+        unexpected: Answer,
+        refusal: Refusal | None = None,
     ) -> None:
         self.app = app
+        self._refusal = refusal or _hubspot_refusal
         self.faults = faults
         self.traffic = Traffic()
         self.latency_ms = latency_ms
@@ -71,7 +80,7 @@ class Gate:
                 self._notify("after", number, request)
                 path = (request.method, request.path)
                 former = self._lists.get(path, answer)
-                if b'"results"' in answer.body:
+                if any(b'"%b":[' % name.encode() in answer.body for name in ROWS):
                     self._lists[path] = answer
                 if fault is not None:
                     answer = self._hurt(fault, answer, former)
@@ -114,46 +123,55 @@ class Gate:
             return former or answer
         if fault.kind in LISTS:
             return _relisted(answer, LISTS[fault.kind], int(fault.amount))
-        body = {
-            "status": "error",
-            "message": f"Fault on demand: {fault.spec}",
-            "category": "INVALID_AUTHENTICATION" if fault.amount == 401 else "FAULT",
-            "correlationId": "00000000-0000-0000-0000-000000000000",
-        }
+        body = self._refusal(int(fault.amount), f"Fault on demand: {fault.spec}")
         headers = dict(answer.headers)
         if fault.retry_after:
             headers["Retry-After"] = str(fault.retry_after)
         return Answer.json(int(fault.amount), body, headers)
 
 
-def _relisted(answer: Answer, change: Callable[[Any, int], Any], by: int) -> Answer:
+def _hubspot_refusal(status: int, message: str) -> object:
+    return {
+        "status": "error",
+        "message": message,
+        "category": "INVALID_AUTHENTICATION" if status == 401 else "FAULT",
+        "correlationId": "00000000-0000-0000-0000-000000000000",
+    }
+
+
+def _relisted(
+    answer: Answer, change: Callable[[Any, str, int], Any], by: int
+) -> Answer:
     """Return a list answer whose body was changed; any other as it is."""
     try:
         body: Any = json.loads(answer.body)
     except ValueError:
         return answer
-    if not isinstance(body, dict) or not isinstance(body.get("results"), list):
+    if not isinstance(body, dict):
+        return answer
+    name = next((n for n in ROWS if isinstance(body.get(n), list)), None)
+    if name is None:
         return answer
     status = 200 if change is _truncated else answer.status
-    return Answer.json(status, change(body, by), answer.headers)
+    return Answer.json(status, change(body, name, by), answer.headers)
 
 
-def _truncated(body: Any, most: int) -> Any:
+def _truncated(body: Any, name: str, most: int) -> Any:
     """A list that lost its end, as a broken proxy would have it."""
-    body["results"] = body["results"][:most]
-    return {k: v for k, v in body.items() if k not in ("paging", "errors", "numErrors")}
+    body[name] = body[name][:most]
+    lost = ("paging", "offset", "errors", "numErrors")
+    return {k: v for k, v in body.items() if k not in lost}
 
 
-def _omitted(body: Any, each: int) -> Any:
-    rows = body["results"]
-    return body | {"results": [r for n, r in enumerate(rows, 1) if n % each]}
+def _omitted(body: Any, name: str, each: int) -> Any:
+    return body | {name: [r for n, r in enumerate(body[name], 1) if n % each]}
 
 
-def _shuffled(body: Any, _: int) -> Any:
-    return body | {"results": body["results"][::-1]}
+def _shuffled(body: Any, name: str, _: int) -> Any:
+    return body | {name: body[name][::-1]}
 
 
-LISTS: dict[str, Callable[[Any, int], Any]] = {
+LISTS: dict[str, Callable[[Any, str, int], Any]] = {
     "truncate": _truncated,
     "omit": _omitted,
     "shuffle": _shuffled,

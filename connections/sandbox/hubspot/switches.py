@@ -6,7 +6,7 @@ behaviour to take as normal; tests of associations run under every value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Value = str | int | float | bool
@@ -176,19 +176,26 @@ BY_NAME = {switch.name: switch for switch in TABLE}
 class Switches:
     """The values in force.
 
+    Args: table, a fake system's switches (HubSpot's where none is given).
     Raises: BadSwitch for a name or value that the table does not have.
     """
 
-    def __init__(self, values: Mapping[str, Value] | None = None) -> None:
-        self._values = {switch.name: switch.default for switch in TABLE}
+    def __init__(
+        self,
+        values: Mapping[str, Value] | None = None,
+        table: Sequence[Switch] = TABLE,
+    ) -> None:
+        self._known = {switch.name: switch for switch in table}
+        self._values = {switch.name: switch.default for switch in table}
         self.update(values or {})
 
     def update(self, values: Mapping[str, Value]) -> None:
         """Set some switches: all of them, or none if one is bad."""
-        unknown = [name for name in values if name not in BY_NAME]
+        unknown = [name for name in values if name not in self._known]
         if unknown:
-            raise BadSwitch(f"no switch {unknown[0]!r}; known: {', '.join(BY_NAME)}")
-        checked = {name: BY_NAME[name].check(value) for name, value in values.items()}
+            known = ", ".join(self._known)
+            raise BadSwitch(f"no switch {unknown[0]!r}; known: {known}")
+        checked = {n: self._known[n].check(value) for n, value in values.items()}
         self._values.update(checked)
 
     def __getitem__(self, name: str) -> Value:
@@ -201,3 +208,14 @@ class Switches:
     def values(self) -> dict[str, Value]:
         """Return every switch with its value."""
         return dict(self._values)
+
+    def describe(self) -> dict[str, object]:
+        """Return every switch with its value and what it means."""
+        return {
+            name: {
+                "value": self._values[name],
+                "values": list(switch.values),
+                "meaning": switch.sentence,
+            }
+            for name, switch in self._known.items()
+        }
