@@ -13,6 +13,7 @@ from associations.models import AssociationLink, AssociationMapping, By, LinkSta
 from associations.run import explaining
 from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.keeping import COUNTED, KINDS
+from associations.run.key_ends import named_by_now
 from associations.run.ledger import NOTE
 from associations.run.mappings import Pair, load_pairs
 from associations.run.planning import Edges, LinkPlanner
@@ -70,6 +71,8 @@ class AssociationStage:
     def prepare(self, session: Session) -> None:
         # Also of mappings whose target is off now: a change read past is not seen again.
         rows = AssociationMapping.objects.filter(sync=session.sync)
+        by_key = rows.filter(by=By.MATCH_KEY).values_list("app_field", flat=True)
+        session.extra_fields.setdefault(Side.APP, set()).update(by_key)
         fields = rows.filter(by=By.REFERENCE)
         names = set(fields.values_list("app_field", flat=True))
         if any(session.object_on(Side.APP).reference(name) is None for name in names):
@@ -237,6 +240,7 @@ class AssociationStage:
             asked,
             *self._resolvable(session),
             *self._now_known(session),
+            *(i for rows in named_by_now(session) for i in _link_ids(rows)),
             *_link_ids(targets_moved(session)),
         ):
             RecordLink.objects.filter(pk__in=due).update(dirty=True)

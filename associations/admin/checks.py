@@ -12,6 +12,7 @@ from associations.admin.forms import AssociationMappingForm
 from associations.models import By
 from associations.services import Types, known_types
 from associations.setup.checking import SyncCheck
+from associations.setup.keyed import first_keys
 from associations.setup.live import link_table_of
 from associations.setup.problems import Problem, Problems
 from associations.setup.spec import (
@@ -69,7 +70,8 @@ class CheckedSyncForm(ObjectSyncForm):
         )
         self.settled = check.fields()
         if self.settled is not None:
-            self.types = check.links(self._targets(), self._known_types)
+            keys = first_keys(app.pk)
+            self.types = check.links(self._targets(), self._known_types, keys)
             self.joins = check.kept
         if rows.keys_changed and cleaned.get("matching") == Matching.DEFAULT:
             self.add_error(
@@ -228,6 +230,7 @@ def _spec(form: CheckedSyncForm, rows: Rows) -> SyncSpec:
                 app_field=row.cleaned_data["app_field"],
                 to=row.cleaned_data["to_sync"].name,
                 type=row.cleaned_data["type"],
+                by=_by(row.cleaned_data["by"]),
                 direction=row.cleaned_data["direction"],
                 conflict=row.cleaned_data["conflict"],
                 on_unlink=row.cleaned_data["on_unlink"],
@@ -244,6 +247,11 @@ def _join(given: Mapping[str, Any]) -> JoinSpec | None:
         return None
     columns = (given[name] for name in ("join_from", "join_to", "join_label"))
     return JoinSpec(given["app_field"], *columns)
+
+
+def _by(what: str) -> str:
+    """`by` as a set-up file has it."""
+    return By.MATCH_KEY.value if what == By.MATCH_KEY else ""
 
 
 def _match(rows: Iterable[Any]) -> tuple[tuple[MatchPart, ...], ...]:

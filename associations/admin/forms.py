@@ -10,6 +10,7 @@ from django import forms
 from associations.models import AssociationMapping, By
 from syncs.admin.forms import PairsField, as_the_sync
 from syncs.models import ObjectSync
+from syncs.models.choices import Direction
 
 if TYPE_CHECKING:
     from django.forms import SelectMultiple
@@ -144,6 +145,9 @@ class AssociationMappingForm(MappingForm):
         if cleaned.get("by") != By.JOIN_TABLE:
             cleaned |= dict.fromkeys(("join_from", "join_to", "join_label"), "")
             cleaned["labels"] = []
+        if cleaned.get("by") == By.MATCH_KEY and not cleaned.get("direction"):
+            # A key that people type is read, unless more is chosen.
+            cleaned["direction"] = Direction.TO_HUBSPOT
         return cleaned
 
     def __init__(

@@ -55,7 +55,7 @@ COLUMNS = (
 )
 
 
-MAKES_ANOTHER = {"by", "app_field", "join_from", "join_to", "join_label"}
+MAKES_ANOTHER = {"by", "app_field", "to_sync", "join_from", "join_to", "join_label"}
 
 
 class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):

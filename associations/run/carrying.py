@@ -117,7 +117,7 @@ class Carrier:
                     set_ids(link, name, ())  # a new record holds what it was given
         keep(done)
         count(self.session, done)
-        update_rows(list(links.values()), ["app_references"])
+        update_rows(list(links.values()), ["app_references", "app_values"])
         save_changes(done)
 
 
@@ -130,4 +130,4 @@ def _merged(inline: Inline) -> Inline:
         edges[edge.to_object, edge.to_id] = InlineEdge(
             edge.to_object, edge.to_id, types
         )
-    return Inline(inline.references, list(edges.values()))
+    return Inline(inline.references, list(edges.values()), inline.values)

@@ -58,6 +58,7 @@ class Written:
 
     answered: list[tuple[Change, Outcome]] = field(default_factory=list)
     held: list[RecordLink] = field(default_factory=list)
+    columns: tuple[str, ...] = ("app_references", "app_modified_at")  # of `held`
 
 
 class AppEnd(Protocol):
@@ -145,6 +146,7 @@ class ReferenceEnd:
 
     def __init__(self, field: ReferenceField) -> None:
         self.field = field
+        self.slot = field.name  # where a record link keeps what it holds
         self.name, self.many = field.name, field.many
         self.nullable, self.read_only = field.nullable, field.read_only
 
@@ -154,7 +156,7 @@ class ReferenceEnd:
     def ids(self, link: RecordLink) -> list[str] | None:
         if link.app_id is None:
             return []
-        stored = link.app_references.get(self.name)
+        stored = link.app_references.get(self.slot)
         if stored is None or not stored.get("complete", True):
             return None
         return list(stored["ids"])
@@ -168,7 +170,7 @@ class ReferenceEnd:
         return far.app_id
 
     def before(self, link: RecordLink, far: RecordLink | None) -> Json:
-        return {"ids": stored_ids(link, self.name), "field": self.name}
+        return {"ids": stored_ids(link, self.slot), "field": self.slot}
 
     def labels(self, link: RecordLink) -> Mapping[str, Held]:
         return {}
@@ -181,7 +183,7 @@ class ReferenceEnd:
         known: Known,
     ) -> Json:
         return {
-            "field": self.name,
+            "field": self.slot,
             "far": [k for k in wanted if k > 0],
             "unknown": [known.remote_id(k) for k in wanted if k < 0],
         }
@@ -198,11 +200,11 @@ class ReferenceEnd:
         # Not the whole list that was planned: part of it may not have gone along.
         fars = [c.other_link for c in changes if c.other_link is not None]
         if fars:
-            set_ids(link, self.name, [far.app_id or "" for far in fars])
+            set_ids(link, self.slot, [far.app_id or "" for far in fars])
 
     @classmethod
     def refresh(
-        cls, session: Session, work: Mapping[ReferenceEnd, Sequence[RecordLink]]
+        cls, session: Session, work: Mapping[Any, Sequence[RecordLink]]
     ) -> None:
         near = {link.pk: link for links in work.values() for link in links}
         for some in parts(list(near.values()), session.app.capabilities.fetch_batch):
@@ -216,12 +218,10 @@ class ReferenceEnd:
         if link is None or "ids" not in change.before:
             return False
         held: list[str] = change.before["ids"]
-        return stored_ids(link, self.name) != held
+        return stored_ids(link, self.slot) != held
 
     @classmethod
-    def write(
-        cls, session: Session, work: Mapping[ReferenceEnd, Sequence[Change]]
-    ) -> Written:
+    def write(cls, session: Session, work: Mapping[Any, Sequence[Change]]) -> Written:
         patches: dict[int, dict[str, Reference]] = {}
         rows: dict[int, list[tuple[ReferenceEnd, Change]]] = {}
         for end, change in ((e, c) for e, changes in work.items() for c in changes):
@@ -240,7 +240,7 @@ class ReferenceEnd:
         links = RecordLink.objects.in_bulk(done)
         for link_id, link in links.items():
             for end, change in rows[link_id]:
-                set_ids(link, end.name, far_ids(change))
+                set_ids(link, end.slot, far_ids(change))
             record = answers[link_id].record
             if record is not None and record.modified_at:
                 link.app_modified_at = record.modified_at
@@ -248,7 +248,7 @@ class ReferenceEnd:
         return Written(answered, list(links.values()))
 
     def in_effect(self, change: Change, link: RecordLink) -> bool:
-        return set(stored_ids(link, self.name)) == set(far_ids(change))
+        return set(stored_ids(link, self.slot)) == set(far_ids(change))
 
 
 def find_by_app_id(

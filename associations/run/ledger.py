@@ -8,6 +8,7 @@ from associations.engine.edges import Result
 from associations.models import AssociationLink, LinkState
 from associations.run.ends import parts
 from associations.run.fars import Fars
+from associations.run.key_ends import is_shared, names_nobody
 from associations.run.mappings import Mapped, Pair
 from associations.run.stored import types_json, types_of
 from connections.catalogue import Code
@@ -177,16 +178,18 @@ class Ledger:
         for pending in result.pending:
             if pending.mapping_key != mapped.key:
                 continue
+            remote_id = fars.remote_id(pending.far_key)
+            code, text = _why_pending(remote_id, self.pair.to_sync.name)
+            shared = code == Code.TARGET_AMBIGUOUS
             yield AssociationLink(
                 mapping=mapped.row,
                 link=link,
                 other_id=pending.far_key if pending.far_key > 0 else None,
-                other_remote_id=fars.remote_id(pending.far_key),
+                other_remote_id=remote_id,
                 side=pending.side,
-                state=LinkState.PENDING,
-                code=pending.code or Code.TARGET_NOT_MATCHED,
-                text=pending.message
-                or "The linked record is not paired with one on the other side yet.",
+                state=LinkState.FAILING if shared else LinkState.PENDING,
+                code=pending.code or code,
+                text=pending.message or text,
             )
         for skipped in result.skipped:
             if skipped.mapping_key == mapped.key:
@@ -221,3 +224,19 @@ class Ledger:
                     code=failing.code,
                     text=failing.message,
                 )
+
+
+def _why_pending(remote_id: str, target: str) -> tuple[Code, str]:
+    """What a link waits for that one side names so."""
+    text = names_nobody(remote_id)
+    if is_shared(remote_id):
+        return (
+            Code.TARGET_AMBIGUOUS,
+            f"Several records of {target} go by {text!r}: only one can be meant.",
+        )
+    if text:
+        return Code.TARGET_NOT_MATCHED, f"No record of {target} goes by {text!r} yet."
+    return (
+        Code.TARGET_NOT_MATCHED,
+        "The linked record is not paired with one on the other side yet.",
+    )

@@ -13,6 +13,7 @@ from associations.prerequisites import target_off
 from associations.run.awaiting import note_targets_off
 from associations.run.ends import AppEnd, ReferenceEnd
 from associations.run.join_tables import JoinTableEnd, LabelMap
+from associations.run.key_ends import KeyEnd
 from associations.run.troubles import forget_links
 from associations.run.types import missing, refresh_due, say
 from connections import schemas
@@ -20,12 +21,13 @@ from connections.catalogue import Code
 from connections.records import (
     AssociationType,
     AssociationTypeInfo,
+    Field,
     LinkTable,
     Side,
 )
 from syncs.models import ObjectSync
 from syncs.models.choices import Direction
-from syncs.run.session import Session
+from syncs.run.session import Session, match_keys
 
 LABEL_LENGTH = 120  # characters that a change stores
 
@@ -214,15 +216,35 @@ def _join_table(
 
 def _reference(session: Session, row: AssociationMapping) -> ReferenceEnd | None:
     obj = session.object_on(Side.APP)
-    field = obj.reference(row.app_field)
-    if field is not None:
-        return ReferenceEnd(field)
-    text = f"{obj.name} has no reference {row.app_field} any more."
+    if row.by == By.MATCH_KEY:
+        field = obj.field(row.app_field)
+        if field is not None:
+            return _key_end(session, row, field)
+    elif (reference := obj.reference(row.app_field)) is not None:
+        return ReferenceEnd(reference)
+    what = "field" if row.by == By.MATCH_KEY else "reference"
+    text = f"{obj.name} has no {what} {row.app_field} any more."
     say(session, Code.FIELD_MISSING, text)
     if not session.run.dry_run:
         # Should it come back, it comes back empty, and nobody took links off.
         forget_links(row)
     return None
+
+
+def _key_end(session: Session, row: AssociationMapping, field: Field) -> KeyEnd | None:
+    """A field that holds the target's first key; None, and said so, where that is none."""
+    keys = match_keys(row.to_sync)
+    far = schemas.load_object(session.sync.app, row.to_sync.app_object)
+    far_field = far.field(keys[0][0].app) if keys and len(keys[0]) == 1 else None
+    if far_field is None:
+        say(
+            session,
+            Code.TARGET_NOT_MATCHED,
+            f"{row.app_field}: {row.to_sync.name} has no first match key of one field "
+            "any more, by which its records could be named.",
+        )
+        return None
+    return KeyEnd(row, field, keys[0][0], far_field)
 
 
 def kind_of(types: Sequence[AssociationType], plain: AssociationType | None) -> str:

@@ -170,7 +170,7 @@ class LinkWriter:
         self._intend(batch)
         for kind, changes in by_kind(by_end(self.ends, batch)):
             written = kind.write(self.session, changes)
-            self._settle(written.answered, written.held)
+            self._settle(written.answered, written.held, written.columns)
 
     def _moved_in_app(self, batch: list[Change]) -> list[Change]:
         """The changes whose links in the app are not what they were when planned."""
@@ -284,6 +284,7 @@ class LinkWriter:
         self,
         answered: Sequence[tuple[Change, Outcome]],
         held: Sequence[RecordLink] = (),
+        columns: Sequence[str] = (),
     ) -> None:
         """Keep outcomes, links and what the app holds together: a kill between them
         would make the next run take a written link for one that the app took off."""
@@ -315,7 +316,7 @@ class LinkWriter:
             standing.keep(held)
             count(self.session, [*done, *undone])
             keep_failing(refused)
-            update_rows(held, ["app_references", "app_modified_at"])
+            update_rows(held, columns)
             unknown = [c for c in refused if c.error_code == Code.TIMED_OUT]
             self._dirty([*unknown, *drifted])
         self.session.again |= bool(drifted)

@@ -265,7 +265,7 @@ class _Writer:
         for position, link in enumerate(checked.spec.associations):
             types = checked.types[link.path]
             kept = dict.fromkeys(JOIN_COLUMNS, "") | {"by": By.REFERENCE, "labels": []}
-            kept |= checked.joins.get(link.path, {})
+            kept |= {"by": link.by} if link.by else checked.joins.get(link.path, {})
             own = tuple(kept[name] for name in ("by", *JOIN_COLUMNS))
             key = (link.app_field, rows[link.to].pk, frozenset(types), own)
             wanted[key] = {
@@ -293,7 +293,7 @@ class _Writer:
             held,
             wanted,
             lambda key: AssociationMapping(
-                sync=sync, app_field=key[0], to_sync_id=key[1]
+                sync=sync, app_field=key[0], to_sync_id=key[1], by=key[3]
             ),
         )
 

@@ -36,6 +36,7 @@ from connections.records import (
 )
 from syncs.engine.values import ValueProblem, canonical, convert
 
+Key = tuple[MatchPart, ...]
 LOOSE = (ValueType.TEXT, ValueType.OPTION)  # their values decide, one by one
 NO_LABELS = (
     "The account's API version knows only primary and default, no labels; set its "
@@ -314,11 +315,13 @@ class SyncCheck:
         self,
         targets: Mapping[str, tuple[str, str]],
         types: Callable[[str, str], Types],
+        keys: Mapping[str, Key] | None = None,
     ) -> dict[str, tuple[AssociationType, ...]]:
         """Check the associations.
 
         Args: targets, each sync of the app with its HubSpot and app object's name;
-            types, reads the association types from one object to another.
+            types, reads the association types from one object to another; keys, the
+            first match key of each sync, () where it has none.
         Returns: the types of each, by the association's path.
         """
         self._default_links(targets, types)
@@ -336,12 +339,71 @@ class SyncCheck:
                 if target is not None:
                     self._join(link, targets, target, types, found)
                 continue
-            reference = self._reference(link)
+            field_ = self._key_field(link) if link.by else None
+            reference = None if link.by else self._reference(link)
             target = self._target(link, targets, reference)
-            if reference is None or target is None:
+            if (reference is None and field_ is None) or target is None:
                 continue
-            self._types(link, target, types, found, many=reference.many)
+            if field_ is not None and link.to in (keys or {}):
+                far = self.schemas[Side.APP].object(targets[link.to][1])
+                self._names_by(link, field_, (keys or {})[link.to], far)
+            many = reference is not None and reference.many
+            self._types(link, target, types, found, many=many)
         return found
+
+    def _key_field(self, link: AssociationSpec) -> Field | None:
+        """The plain field that holds the target's key."""
+        path = f"{link.path}.app_field"
+        if self.objects[Side.APP].reference(link.app_field) is not None:
+            self.problems.add(
+                path, f"{link.app_field} is a reference, which needs no by: match_key."
+            )
+            return None
+        found = self.known_field(Side.APP, link.app_field, path)
+        if found is None:
+            return None
+        writes = self.writes(Side.APP, link.direction)
+        if found.read_only and writes:
+            self.problems.add(
+                path, f"{found.name} is read-only; use direction: to_hubspot."
+            )
+        for mapping in self.spec.fields:
+            both = writes or self.writes(Side.APP, mapping.direction)
+            if mapping.app == found.name and both:
+                self.problems.add(
+                    path,
+                    f"{found.name} is mapped to the property {mapping.hubspot}, too, and "
+                    "would be written by both; map one of them to HubSpot only.",
+                )
+        return found
+
+    def _names_by(
+        self, link: AssociationSpec, field_: Field, key: Key, far: ObjectType | None
+    ) -> None:
+        """Check the key that a field names records by."""
+        if len(key) != 1:
+            why = "is made of several fields" if key else "is missing"
+            self.problems.add(
+                f"{link.path}.by",
+                f"The first match key of {link.to} {why}: {link.app_field} can hold only "
+                "a key of one field.",
+            )
+            return
+        part = key[0]
+        if part.normalize != "exact" and self.writes(Side.APP, link.direction):
+            self.problems.add(
+                f"{link.path}.direction",
+                f"{link.to} compares its key {part.app} as {part.normalize}, so that what "
+                "stands in the field need not be the key as it is written: use "
+                "direction: to_hubspot, or normalize: exact.",
+            )
+        held = far.field(part.app) if far is not None else None
+        if held is not None and not _fit(field_.type, held.type):
+            self.problems.add(
+                f"{link.path}.app_field",
+                f"{field_.name} holds a {field_.type} and the key {part.app} of {link.to} "
+                f"a {held.type}.",
+            )
 
     def _default_links(
         self,

@@ -190,6 +190,8 @@ def _association(mapping: AssociationMapping) -> Json:
         found["join_table"] = _join_table(mapping)
     else:
         found["app_field"] = escape(mapping.app_field)
+    if mapping.by == By.MATCH_KEY:
+        found["by"] = "match_key"
     found["to"] = escape(mapping.to_sync.name)
     if mapping.labels:
         found["labels"] = {value: _text(word) for value, word, *_ in mapping.labels}

@@ -11,6 +11,7 @@ from associations.setup import kinds
 from associations.setup.checking import Checked, SyncCheck
 from associations.setup.guessing import Guess
 from associations.setup.joins import Look
+from associations.setup.keyed import first_keys
 from associations.setup.problems import Problems, hint
 from associations.setup.spec import (
     AccountSpec,
@@ -176,6 +177,8 @@ class LiveCheck:
             if stored.name not in renamed:
                 objects = (stored.hubspot_object, stored.app_object)
                 named.setdefault(stored.name, objects)
+        keys = first_keys(row.pk) if row.pk else {}
+        checks: list[tuple[SyncSpec, SyncCheck, SyncSpec]] = []
         for sync in app.syncs:
             check = SyncCheck(
                 sync,
@@ -186,10 +189,13 @@ class LiveCheck:
                 link_table=link_table_of(self._open[app.path]),
             )
             settled = check.fields()
-            if settled is None:
-                continue
+            keys.pop(sync.name, None)
+            if settled is not None:
+                keys[sync.name] = settled.match[0] if settled.match else ()
+                checks.append((sync, check, settled))
+        for sync, check, settled in checks:
             self._same_objects(sync, row, check.objects)
-            types = check.links(named, lambda a, b: self._types(account, a, b))
+            types = check.links(named, lambda a, b: self._types(account, a, b), keys)
             settled = replace(settled, associations=check.spec.associations)
             self.plan.syncs[sync.path] = Checked(
                 settled, check.objects, types, check.kept

@@ -88,6 +88,7 @@ class AssociationSpec:
     path: str
     app_field: str
     to: str
+    by: str = ""  # "match_key": the field holds the target's first key
     type: AssociationChoice = ""
     direction: str = ""
     conflict: str = ""

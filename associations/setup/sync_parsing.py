@@ -272,8 +272,10 @@ def _association(value: Any, path: str, problems: Problems) -> AssociationSpec |
     keys = Keys.of(value, path, problems, "An association", ASSOCIATION_KEYS)
     if keys is None:
         return None
-    if keys.given("by"):
-        keys.choice("by", (), "", {"match_key": "by: match_key"})
+    by = keys.choice("by", ("match_key",), "")
+    if by and keys.given("join_table"):
+        keys.bad("by", "A join table holds ids: leave by out.")
+        by = ""
     join = read_join(keys, problems)
     if keys.given("join_table"):
         app_field = join.name if join is not None else ""
@@ -288,8 +290,10 @@ def _association(value: Any, path: str, problems: Problems) -> AssociationSpec |
         path=path,
         app_field=app_field,
         to=keys.required("to", longest=MAX_NAME),
+        by=by,
         type=_type(keys, problems),
-        direction=keys.choice("direction", DIRECTIONS, ""),
+        # A key that people type is read, unless the file says more.
+        direction=keys.choice("direction", DIRECTIONS, "to_hubspot" if by else ""),
         conflict=conflict,
         on_unlink=keys.choice("on_unlink", ("keep_pair", "remove_pair"), "keep_pair"),
         join=join,

@@ -151,6 +151,7 @@ class Inline:
 
     references: dict[str, Reference] = field(default_factory=dict)
     edges: list[InlineEdge] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)  # that say links by key
 
 
 class Stage(Protocol):

@@ -18,6 +18,7 @@ from syncs.run.merges import follow_merges
 from syncs.run.session import PROBLEMS, REFUSED, Session, now
 from syncs.run.tombstones import settle_gone
 
+KEPT = "="  # before names in app_references that no read gives or takes away
 MAX_KEY = 600  # characters of RecordKey.value; longer keys keep their head and length
 
 LINK_COLUMNS = [f.name for f in RecordLink._meta.concrete_fields if not f.primary_key]
@@ -74,7 +75,7 @@ def references_json(references: Iterable[tuple[str, Reference]]) -> dict[str, An
     }
 
 
-def _clip(value: str) -> str:
+def clip(value: str) -> str:
     return value if len(value) <= MAX_KEY else f"{value[: MAX_KEY - 12]}…{len(value)}"
 
 
@@ -87,7 +88,7 @@ def keys_of(
     """A record's key values by rank, from its stored values and what counts besides."""
     known = {k: v for k, v in values.items() if k != PROBLEMS}
     return {
-        (rank, _clip(value))
+        (rank, clip(value))
         for rank, key in enumerate(session.keys)
         for value in key_values(known, more, key, side)
     }
@@ -104,7 +105,8 @@ def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
     values |= {name: known[name] for name in untold if name in known}
     references = link.app_references
     if side is Side.APP and session.references:
-        references = references_json(record.references.items())
+        kept = {k: v for k, v in references.items() if k.startswith(KEPT)}
+        references = kept | references_json(record.references.items())
     moved = settle_gone(session, side, link, values)
     moved |= (
         values != link.values_on(side)

@@ -106,10 +106,11 @@ class RecordWriter:
             if any(inline.edges for inline in inlines):
                 self.answers.carrying.update([change.pk])
             references = {k: v for i in inlines for k, v in i.references.items()}
+            values = {k: v for i in inlines for k, v in i.values.items()}
             drafts.append(
                 Draft(
                     trace=str(change.trace),
-                    values=change.after,
+                    values=change.after | values,
                     references=references,
                     edges=tuple(edge for i in inlines for edge in i.edges),
                     id=reserved,
