@@ -10,7 +10,7 @@ from connections.sandbox.server import SandboxServer
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
-COMPANIES, PEOPLE = 120, 1050
+COMPANIES, PEOPLE = 120, 2050
 
 
 @pytest.fixture
@@ -31,13 +31,13 @@ def test_creates_updates_and_link_reads_take_as_few_calls_as_batches_allow(world
         COMPANIES,
         PEOPLE,
     )
-    world.set_up()
+    world.set_up(limits={"unlink": None, "percent": None})
     count, reset = world.sandbox.control.count, world.sandbox.control.reset_counts
     reset()
     assert world.run()["status"] == "succeeded"
     assert count("objects/companies/batch/create") == 2
-    assert count("objects/contacts/batch/create") == 11
-    assert count("associations/contacts/companies/batch/read") == 2
+    assert count("objects/contacts/batch/create") == 21
+    assert count("associations/contacts/companies/batch/read") == 3
     assert count("associations/contacts/companies/batch/create") == 0  # sent inline
     assert count("batch/update") == 0
     world.run()
@@ -46,3 +46,29 @@ def test_creates_updates_and_link_reads_take_as_few_calls_as_batches_allow(world
     assert world.run()["syncs"][1]["updated"] == {"hubspot": 250, "app": 0}
     assert count("objects/contacts/batch/update") == 3
     assert count("batch/create") == 0
+    # The sweep reads every contact's links, and nothing but those.
+    assert count("associations/contacts/companies/batch/read") == 3
+    assert count("associations") == 3
+    removes_and_adds(world)
+
+
+def removes_and_adds(world: World) -> None:
+    """Links of all people are taken off, then put back."""
+    count, reset = world.sandbox.control.count, world.sandbox.control.reset_counts
+    world.associate(on_unlink="remove_pair")
+    world.run()
+    world.sql("UPDATE people SET company_id = NULL")
+    reset()
+    removed = world.run()["syncs"][1]["associations"]["removed"]
+    assert removed == {"hubspot": PEOPLE, "app": 0}
+    # 2,000 at a time, from the companies' end: 100 companies a call; then the last 50.
+    assert count("associations/companies/contacts/batch/archive") == 2
+    assert count("archive") == 3
+    assert count("associations/contacts/companies/batch/read") == 6  # and back
+    world.sql("UPDATE people SET company_id = id %% %s + 1", COMPANIES)
+    reset()
+    added = world.run()["syncs"][1]["associations"]["added"]
+    assert added == {"hubspot": PEOPLE, "app": 0}
+    assert count("associations/contacts/companies/batch/create") == 2
+    assert count("associations/contacts/companies/batch/read") == 6
+    assert count("associations") == 8

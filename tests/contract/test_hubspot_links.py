@@ -132,15 +132,34 @@ def test_removing_a_pair_takes_every_type_and_no_other_pair(linkable: Linkable):
         assert linkable.pairs([ann, bob]) == {(ann, two): {279}, (bob, one): {279}}
 
 
-def test_pairs_are_removed_a_hundred_records_a_call(linkable: Linkable):
-    ids = linkable.make("contacts", 101)
-    one, two = linkable.make("companies", 2)
+def test_pairs_are_removed_a_hundred_records_a_call_from_the_end_with_fewer(
+    linkable: Linkable,
+):
+    ids, firms = linkable.make("contacts", 101), linkable.make("companies", 101)
+    one, two = firms[:2]
     edges = [edge(i, far) for far in (one, two) for i in ids]
     linkable.link(edges)
     outcomes = linkable.connector.dissociate("0-1", "0-2", edges)
     assert [o.ok for o in outcomes] == [True] * 202
-    assert linkable.control.count("batch/archive") == 2
+    assert linkable.control.count("associations/companies/contacts/batch/archive") == 1
     assert linkable.pairs(ids) == {}
+    edges = [edge(i, far) for i, far in zip(ids, firms, strict=True)]
+    linkable.link(edges)
+    outcomes = linkable.connector.dissociate("0-1", "0-2", edges)
+    assert [o.ok for o in outcomes] == [True] * 101
+    assert linkable.control.count("associations/contacts/companies/batch/archive") == 2
+    assert linkable.pairs(ids) == {}
+
+
+def test_types_are_taken_off_a_hundred_records_a_call(linkable: Linkable):
+    ids, (one,) = linkable.make("contacts", 101), linkable.make("companies", 1)
+    edges = [edge(i, one, PLAIN, PRIMARY) for i in ids]
+    linkable.link(edges)
+    off = [edge(i, one, PRIMARY) for i in ids]
+    outcomes = linkable.connector.unlabel("0-1", "0-2", off)
+    assert [o.ok for o in outcomes] == [True] * 101
+    assert linkable.control.count("labels/archive") == 2
+    assert set(map(frozenset, linkable.pairs(ids).values())) == {frozenset({279})}
 
 
 def test_taking_types_off_leaves_the_plain_link(linkable: Linkable):

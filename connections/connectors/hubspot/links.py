@@ -40,7 +40,8 @@ from connections.records import (
 READ_BATCH = 1000  # records of one batch read
 WRITE_BATCH = 2000  # pairs of one batch create
 REMOVE_FROM = 100  # distinct `from` records of one batch archive
-UNLABEL_BATCH = 1000  # pairs of one labels/archive; HubSpot documents no figure
+REMOVE_BATCH = 2000  # pairs of one batch archive; HubSpot documents no figure
+UNLABEL_BATCH = 1000  # pairs of one labels/archive, of 100 `from`; none for it either
 BUCKET = "associations"
 
 Placed = Sequence[tuple[int, Edge]]
@@ -197,10 +198,14 @@ class Links:
     def dissociate(
         self, from_object: str, to_object: str, edges: Sequence[Edge]
     ) -> list[Outcome]:
-        """Remove each pair with every type it carries."""
+        """Remove each pair with every type it carries, from the end with fewer records:
+        a call takes so many of them, with as many others as each is linked to."""
+        if len({e.to_id for e in edges}) < len({e.from_id for e in edges}):
+            from_object, to_object = to_object, from_object
+            edges = [Edge(e.to_id, e.from_id, e.types) for e in edges]
         return self._write(
             self._api.paths.associations(from_object, to_object, "batch", "archive"),
-            _by_from(edges),
+            _by_from(edges, REMOVE_BATCH),
             _grouped,
             "unlink records",
             len(edges),
@@ -215,7 +220,7 @@ class Links:
         )
         return self._write(
             path,
-            chunks(list(enumerate(edges)), UNLABEL_BATCH),
+            _by_from(edges, UNLABEL_BATCH),
             _with_types,
             "take labels off links",
             len(edges),
@@ -327,13 +332,27 @@ def _grouped(some: Placed) -> list[Json]:
     return [{"from": {"id": i}, "to": to} for i, to in grouped.items()]
 
 
-def _by_from(edges: Sequence[Edge]) -> Iterator[Placed]:
-    """Pairs in requests of at most 100 distinct `from` records, each whole."""
+def _by_from(edges: Sequence[Edge], most: int) -> Iterator[Placed]:
+    """Pairs in requests of at most 100 distinct `from` records and so many pairs.
+
+    The pairs of one record stand together; only where they are very many are they parted.
+    """
     grouped: dict[str, list[tuple[int, Edge]]] = {}
     for at, edge in enumerate(edges):
         grouped.setdefault(edge.from_id, []).append((at, edge))
-    for ids in chunks(list(grouped), REMOVE_FROM):
-        yield [entry for i in ids for entry in grouped[i]]
+    batch: list[tuple[int, Edge]] = []
+    froms = 0
+    for mine in grouped.values():
+        if batch and (froms == REMOVE_FROM or len(batch) + len(mine) > most):
+            yield batch
+            batch, froms = [], 0
+        for some in chunks(mine, most):
+            if len(batch) + len(some) > most:
+                yield batch
+                batch, froms = [], 0
+            batch, froms = [*batch, *some], froms + 1
+    if batch:
+        yield batch
 
 
 def _read(some: Placed, answer: Answer, outcomes: dict[int, Outcome]) -> Placed:
