@@ -103,34 +103,39 @@ class AssociationStage:
             pair.to_object: read_links(session, pair.to_object, ids) if ids else {}
             for pair in self.pairs
         }
-        self._confirm_ends(chunk)
         for end in self.writer.ends.values():
             end.load(session, chunk.links)
+        self._confirm_ends(chunk)
 
     def _confirm_ends(self, chunk: Chunk) -> None:
         """Make sure that records which seem to have lost every link still exist.
 
-        HubSpot answers "no associations" for a record that is gone, too.
+        HubSpot answers "no associations" for a record that is gone, too, and a row of an
+        app may take its links with it.
         """
+        beside = [e for e in self.writer.ends.values() if not e.with_record]
         bare = {
-            link.hubspot_id: link
-            for link in chunk.links
-            if link.hubspot_id is not None
-            and any(edges.get(link.hubspot_id) == () for edges in self._edges.values())
+            Side.HUBSPOT: [
+                link
+                for link in chunk.links
+                if link.hubspot_id is not None
+                and any(e.get(link.hubspot_id) == () for e in self._edges.values())
+            ],
+            Side.APP: [
+                link
+                for link in chunk.links
+                if link.app_id is not None and any(e.ids(link) == [] for e in beside)
+            ],
         }
-        if not bare:
-            return
-        had = set(
-            AssociationLink.objects.filter(
-                link__in=[link.pk for link in bare.values()], state=LinkState.IN_SYNC
-            ).values_list("link_id", flat=True)
-        )
-        suspects = [link for link in bare.values() if link.pk in had]
-        size = chunk.session.hubspot.capabilities.fetch_batch
-        for start in range(0, len(suspects), size):
-            reread(chunk.session, Side.HUBSPOT, suspects[start : start + size])
-        fresh = RecordLink.objects.in_bulk([link.pk for link in suspects])
-        chunk.links = [fresh.get(link.pk, link) for link in chunk.links]
+        suspects = {side: _that_had_links(links) for side, links in bare.items()}
+        for side, links in suspects.items():
+            size = chunk.session.connector(side).capabilities.fetch_batch
+            for start in range(0, len(links), size):
+                reread(chunk.session, side, links[start : start + size])
+        known = [link.pk for links in suspects.values() for link in links]
+        if known:
+            fresh = RecordLink.objects.in_bulk(known)
+            chunk.links = [fresh.get(link.pk, link) for link in chunk.links]
 
     def plan(self, chunk: Chunk) -> None:
         for pair in self.pairs:
@@ -392,6 +397,17 @@ class AssociationStage:
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }
+
+
+def _that_had_links(links: Sequence[RecordLink]) -> list[RecordLink]:
+    """Those of some records that both sides had a link of."""
+    if not links:
+        return []
+    rows = AssociationLink.objects.filter(
+        link__in=[link.pk for link in links], state=LinkState.IN_SYNC
+    )
+    had = set(rows.values_list("link_id", flat=True))
+    return [link for link in links if link.pk in had]
 
 
 def _leave_undecided(chunk: Chunk) -> None:

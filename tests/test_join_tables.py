@@ -218,3 +218,20 @@ def test_labels_travel_pair_by_pair_and_the_next_run_is_silent(world, direction)
     }
     assert links_of(world.run()) == SILENT
     assert (office.pairs(), office.rows()) == (there, here)
+
+
+def test_rows_that_went_with_their_record_are_no_unlink(world):
+    """Deletions are found by complete reads, and a sweep comes before the next of them."""
+    world.sql("INSERT INTO companies (name, domain) VALUES ('A', 'a.example')")
+    world.sql("INSERT INTO people (email) VALUES ('ann@x.example'), ('bob@x.example')")
+    office = Office(world)
+    office.put({"join_table": {"name": "works", "from": "person", "to": "company"},
+                "to": "Companies"})  # fmt: skip
+    world.sql("INSERT INTO works VALUES (1, 1), (2, 1)")
+    world.run()
+    assert len(world.links()) == 2
+    world.sql("DELETE FROM people WHERE id = 1")  # and, by its cascade, their row
+    world.sql("DELETE FROM works WHERE person = 2")
+    assert links_of(world.run())["removed"] == {"hubspot": 1, "app": 0}
+    assert set(world.links()) == {("ann@x.example", "a.example")}
+    assert links_of(world.run()) == SILENT

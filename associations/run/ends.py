@@ -66,7 +66,8 @@ class AppEnd(Protocol):
 
     `name` is what the set-up calls it, `many` whether it holds several links, `nullable`
     whether a record may exist without one, `read_only` whether it cannot be written;
-    `names_by` how it names far records (`BY_ID`, or a name of its own); `by_pair` whether
+    `with_record` whether its links are read with the record, and so do not vanish before
+    it; `names_by` how it names far records (`BY_ID`, or a name of its own); `by_pair` whether
     each link is written by itself, once its record exists, rather than a whole list; `single`
     whether there is room for one label a link (known once it was loaded).
     """
@@ -76,6 +77,7 @@ class AppEnd(Protocol):
     nullable: bool
     read_only: bool
     names_by: str
+    with_record: bool
     by_pair: bool
     single: bool
 
@@ -141,7 +143,7 @@ class AppEnd(Protocol):
 class ReferenceEnd:
     """A reference field, whose whole list is written at once."""
 
-    names_by = BY_ID
+    names_by, with_record = BY_ID, True
     by_pair, single = False, False
 
     def __init__(self, field: ReferenceField) -> None:

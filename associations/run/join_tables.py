@@ -60,7 +60,7 @@ class LabelMap:
 class JoinTableEnd:
     """Rows of a table. Args: labels, None where the table has no label column."""
 
-    names_by = BY_ID
+    names_by, with_record = BY_ID, False
     many, nullable, read_only, by_pair = True, True, False, True
 
     def __init__(
