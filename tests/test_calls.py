@@ -10,7 +10,7 @@ from connections.sandbox.server import SandboxServer
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
-COMPANIES, PEOPLE = 120, 2050
+COMPANIES, PEOPLE = 120, 1050
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def test_creates_updates_and_link_reads_take_as_few_calls_as_batches_allow(world
     reset()
     assert world.run()["status"] == "succeeded"
     assert count("objects/companies/batch/create") == 2
-    assert count("objects/contacts/batch/create") == 21
-    assert count("associations/contacts/companies/batch/read") == 3
+    assert count("objects/contacts/batch/create") == 11
+    assert count("associations/contacts/companies/batch/read") == 2
     assert count("associations/contacts/companies/batch/create") == 0  # sent inline
     assert count("batch/update") == 0
     world.run()
@@ -47,8 +47,8 @@ def test_creates_updates_and_link_reads_take_as_few_calls_as_batches_allow(world
     assert count("objects/contacts/batch/update") == 3
     assert count("batch/create") == 0
     # The sweep reads every contact's links, and nothing but those.
-    assert count("associations/contacts/companies/batch/read") == 3
-    assert count("associations") == 3
+    assert count("associations/contacts/companies/batch/read") == 2
+    assert count("associations") == 2
     removes_and_adds(world)
 
 
@@ -61,14 +61,14 @@ def removes_and_adds(world: World) -> None:
     reset()
     removed = world.run()["syncs"][1]["associations"]["removed"]
     assert removed == {"hubspot": PEOPLE, "app": 0}
-    # 2,000 at a time, from the companies' end: 100 companies a call; then the last 50.
+    # From the companies' end, 100 companies a call where the contacts' would take eleven.
     assert count("associations/companies/contacts/batch/archive") == 2
-    assert count("archive") == 3
-    assert count("associations/contacts/companies/batch/read") == 6  # and back
+    assert count("archive") == 2
+    assert count("associations/contacts/companies/batch/read") == 4  # and back
     world.sql("UPDATE people SET company_id = id %% %s + 1", COMPANIES)
     reset()
     added = world.run()["syncs"][1]["associations"]["added"]
     assert added == {"hubspot": PEOPLE, "app": 0}
-    assert count("associations/contacts/companies/batch/create") == 2
-    assert count("associations/contacts/companies/batch/read") == 6
-    assert count("associations") == 8
+    assert count("associations/contacts/companies/batch/create") == 1
+    assert count("associations/contacts/companies/batch/read") == 4
+    assert count("associations") == 5
