@@ -11,6 +11,12 @@ from django.db.models import Count, Q, QuerySet
 
 from associations.models import AssociationLink, AssociationMapping, By, LinkState
 from associations.run import explaining
+from associations.run.answers import (
+    Pairs,
+    note_answers,
+    remember_half,
+    took_effect,
+)
 from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.keeping import COUNTED, KINDS
 from associations.run.key_ends import named_by_now
@@ -22,13 +28,7 @@ from associations.run.reading import read_links
 from associations.run.restoring import Standing
 from associations.run.retrying import targets_moved
 from associations.run.skipping import count_skipped, in_scope_again
-from associations.run.undoing import (
-    LinkUndoer,
-    Pairs,
-    note_answers,
-    remember_half,
-    took_effect,
-)
+from associations.run.undoing import LinkUndoer
 from associations.run.writing import LinkWriter
 from connections.catalogue import Code
 from connections.records import Side

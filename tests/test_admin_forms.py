@@ -8,9 +8,12 @@ import pytest
 from django.urls import reverse
 from django_q.models import OrmQ
 
+from associations.admin.checks import CheckedSyncForm
 from associations.models import AssociationLink, AssociationMapping, AssociationType
 from connections.admin.forms import masked
+from connections.catalogue import Code
 from connections.models import ConnectedApp, HubSpotAccount
+from connections.records import TableFault, TableReport
 from connections.sandbox.server import SandboxServer
 from syncs.models import ObjectSync
 from tests.office import DSN, TOKEN, open_office, records
@@ -367,3 +370,52 @@ def test_a_field_that_is_no_reference_is_an_error_beside_it(admin_client, office
     data = typed(admin_client, url) | {"association_mappings-0-app_field": "email"}
     answer = admin_client.post(url, data)
     assert "is not a reference" in answer.content.decode()
+
+
+def test_a_join_table_is_mapped_with_its_labels_and_its_faults_stand_beside_them(
+    admin_client, office, monkeypatch
+):
+    AssociationType.objects.create(
+        account=office.account,
+        from_object="0-1",
+        to_object="0-2",
+        category="USER_DEFINED",
+        type_id=31,
+        label="Decision maker",
+    )
+    fault = TableFault("from", "works has no column man.", Code.FIELD_MISSING)
+    report = TableReport((fault,))
+    monkeypatch.setattr(CheckedSyncForm, "_look", lambda self, table: report)
+    url, row = page_of(office.contacts), "association_mappings-0"
+    data = typed(admin_client, url) | {
+        f"{row}-by": "join_table",
+        f"{row}-app_field": "works",
+        f"{row}-join_from": "man",
+        f"{row}-join_to": "firm",
+        f"{row}-join_label": "role",
+        f"{row}-labels": "dm = Decision maker\nboss = USER_DEFINED:31",
+        f"{row}-type": [],
+    }
+    errors = [
+        form.errors
+        for inline in admin_client.post(url, data).context["inline_admin_formsets"]
+        for form in inline.formset.forms
+        if form.errors
+    ]
+    assert [list(e) for e in errors] == [["join_from"]]
+    report = TableReport()
+    assert admin_client.post(url, data).status_code == 302
+    office.mapping.refresh_from_db()
+    assert str(office.mapping) == "works (man, firm, role) → Companies"
+    assert [t.type_id for t in office.mapping.label_types.values()] == [31, 31]
+    office.contacts.refresh_from_db()
+    assert office.contacts.revision == 2
+    # Its form sent as it is changes nothing; as a reference it forgets the table.
+    assert admin_client.post(url, typed(admin_client, url)).status_code == 302
+    office.contacts.refresh_from_db()
+    assert office.contacts.revision == 2
+    data = typed(admin_client, url)
+    data |= {f"{row}-by": "reference", f"{row}-app_field": "firm_id"}
+    assert admin_client.post(url, data).status_code == 302
+    office.mapping.refresh_from_db()
+    assert (office.mapping.labels, office.mapping.join_from) == ([], "")

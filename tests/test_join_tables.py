@@ -21,9 +21,7 @@ JOIN = """
 CREATE TABLE works (
   person int REFERENCES people ON DELETE CASCADE,
   company int REFERENCES companies ON DELETE CASCADE,
-  role text, note text DEFAULT 'kept', PRIMARY KEY (person, company));
-ALTER TABLE works DROP CONSTRAINT works_pkey;
-CREATE UNIQUE INDEX ON works (person, company, role);
+  role text, note text DEFAULT 'kept', UNIQUE (person, company, role));
 """
 LABELS = {"dm": "Decision maker", "bill": "Billing contact", "adv": "Adviser"}
 Pairs = dict[tuple[str, str], set[str]]

@@ -52,6 +52,8 @@ class LabelSets:
         apart: set[int] = set()
         self.result.base[rule.key] = kept
         for far in dict.fromkeys((*(state.app or ()), *self.hubspot, *self.base)):
+            if far in state.hidden and far not in (state.app or ()):
+                continue  # the far record's rows stand for it
             status = self.fars[far].status
             if far in state.hidden and far not in (state.app or ()):
                 continue  # the far record's rows stand for it

@@ -73,10 +73,6 @@ class Pair:
     mappings: tuple[Mapped, ...]
     looked: Looked = field(default_factory=Looked)
 
-    @property
-    def rules(self) -> tuple[MappingRule, ...]:
-        return tuple(m.rule_now for m in self.mappings)
-
     def mapped(self, key: str) -> Mapped:
         return next(m for m in self.mappings if m.key == key)
 

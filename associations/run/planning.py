@@ -116,7 +116,7 @@ class LinkPlanner:
         for state in states.values():
             keys |= set(state.app or ()) | set(state.base or {}) | set(state.apart)
         fars = {key: self.fars.far(key) for key in keys}
-        rules = [m.rule for m in working]
+        rules = [m.rule_now for m in working]
         return merge(rules, states, hubspot, fars, plain=self.pair.plain)
 
     def _state(

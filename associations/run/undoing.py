@@ -6,28 +6,23 @@ field of the app with what it holds. Both records must still be there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from associations.engine.types import PRIMARIES
-from associations.run.ends import AppEnd
+from associations.run.answers import Pairs, answers_of, left_in_hubspot
 from associations.run.join_tables import JoinTableEnd
 from associations.run.keeping import KINDS
 from associations.run.mappings import Mapped, Pair
 from associations.run.restoring import RESTORE, read_edges
-from associations.run.stored import stored_ids, types_json, types_of
+from associations.run.stored import stored_ids, types_of
 from connections.catalogue import Code
 from connections.records import Side
 from syncs.models import Change, RecordLink
-from syncs.models.choices import ChangeKind, ChangeOutcome
+from syncs.models.choices import ChangeKind
 from syncs.run.session import Session
 from syncs.run.stage import MOVED, Undoing
-from syncs.run.store import update_rows
 from syncs.run.undoing import FINAL, GONE, UNKNOWN, whereabouts
 
-Types = list[list[Any]]  # as `types_json` gives them
-Pairs = dict[str, Types]  # what a record has in HubSpot: types by far id
 REVERSED = {
     ChangeKind.LINK: ChangeKind.UNLINK,
     ChangeKind.UNLINK: ChangeKind.LINK,
@@ -149,7 +144,7 @@ class LinkUndoer:
             if change.side == Side.APP:
                 at |= set(change.before.get("ids", ()))
             else:
-                at |= {*change.origin.get("edges", {}), *_answers(change)}
+                at |= {*change.origin.get("edges", {}), *answers_of(change)}
         for (sync_id, side), ids in wanted.items():
             for some in _some(sorted(ids)):
                 rows = RecordLink.objects.filter(
@@ -394,111 +389,6 @@ class LinkUndoer:
         return ""
 
 
-def _answers(change: Change) -> Pairs:
-    found: Pairs = change.answered.get("edges", {})
-    return found
-
-
-def left_in_hubspot(change: Change, far: RecordLink) -> Pairs:
-    """The pairs that a change wrote, and how it left them.
-
-    What HubSpot makes of a write besides (a first primary, a former one demoted) was
-    noted when the links were read back.
-    """
-    answered = _answers(change)
-    if answered:
-        return answered
-    after = change.after
-    if after.get("op") == RESTORE:
-        return dict(after["pairs"])
-    if after.get("op") == "unlabel":
-        rest = [t for t in change.before.get("types", ()) if t not in after["types"]]
-        return {far.hubspot_id or "": rest}
-    return {far.hubspot_id or "": list(after.get("types", ()))}
-
-
 def _some(items: Sequence[str], size: int = 5000) -> Iterable[Sequence[str]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def took_effect(
-    change: Change, held: Mapping[str, Types], near: RecordLink, end: AppEnd
-) -> bool:
-    """Whether what was sent to take a link back is what stands there now."""
-    if change.side == Side.HUBSPOT:
-        pairs: Pairs = change.after["pairs"]
-        return all(held.get(i, []) == types for i, types in pairs.items())
-    return end.in_effect(change, near)
-
-
-def remember_half(change: Change, held: Pairs) -> None:
-    """Where a restore of several pairs was broken off, what stands is our own work: the
-    next undo goes on from there.
-
-    It adds first and then takes away, and HubSpot demotes a former primary by itself.
-    """
-    if change.side != Side.HUBSPOT:
-        return
-    origin, pairs = change.origin.get("edges", {}), change.after["pairs"]
-    for far, wanted in pairs.items():
-        lost = types_of(origin.get(far, ())) - types_of(held.get(far, ()))
-        less = types_of(held.get(far, ())) <= types_of(origin.get(far, ()))
-        if held.get(far, []) != wanted and not (less and lost <= PRIMARIES):
-            return  # somebody else's
-    now = {far: held.get(far, []) for far in pairs}
-    originals = list(
-        Change.objects.filter(pk__in=change.undoes).select_related("other_link")
-    )
-    for original in originals:
-        if original.other_link is not None:
-            left = left_in_hubspot(original, original.other_link)
-            original.answered = {"edges": {**left, **now}}
-    update_rows(originals, ["answered"])
-
-
-def note_answers(
-    session: Session, link_ids: Sequence[int], edges: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Keep what HubSpot made of links this run wrote, where that is not what was sent.
-
-    It makes a first primary and demotes a former one by itself. What else moved in the
-    same moment is somebody's own work.
-    """
-    rows = Change.objects.filter(
-        run=session.run,
-        link__in=link_ids,
-        side=Side.HUBSPOT,
-        kind__in=KINDS,
-        outcome=ChangeOutcome.APPLIED,
-    ).select_related("link", "other_link")
-    changes = [c for c in rows if not c.answered and c.link and c.other_link]
-    ends = {k for c in changes for k in c.after.get("ends", ())}
-    ids = dict(RecordLink.objects.filter(pk__in=ends).values_list("pk", "hubspot_id"))
-    told: list[Change] = []
-    for change in changes:
-        assert change.link is not None
-        assert change.other_link is not None
-        read = edges.get(change.origin.get("to_object", ""), {})
-        linked = read.get(change.link.hubspot_id or "")
-        if linked is None:
-            continue
-        now = {e.to_id: types_json(e.types) for e in linked}
-        own = {ids.get(k) for k in change.after.get("ends", ())}
-        far = change.other_link.hubspot_id or ""
-        pairs = {far: now.get(far, [])} | _besides(change, now, own)
-        if pairs != left_in_hubspot(change, change.other_link):
-            change.answered = {"edges": pairs}
-            told.append(change)
-    update_rows(told, ["answered"])
-
-
-def _besides(change: Change, now: Pairs, own: set[str | None]) -> Pairs:
-    """What else is another way since: the change's own ends, and primaries."""
-    was: Pairs = change.origin.get("edges", {})
-    found: Pairs = {}
-    for far in now.keys() | was.keys():
-        moved = types_of(now.get(far, ())) ^ types_of(was.get(far, ()))
-        if moved and (far in own or moved <= PRIMARIES):
-            found[far] = now.get(far, [])
-    return found
