@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from associations.models import AssociationLink, AssociationMapping, AssociationType
+from associations.setup import applying
+from associations.setup.problems import SetupRefused
 from connections.sandbox.server import SandboxServer
+from syncs import services
 from syncs.models import MatchKey
+from tests.test_defaults_setup import COMPANIES, PEOPLE, apply, export, file
+from tests.test_undo import undo
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -172,3 +179,51 @@ def link_in_hubspot(
     spec = AssociationSpec(association_category=category, association_type_id=type_id)
     api = world.client.crm.associations.v4.basic_api
     api.create("contacts", contact, "companies", company, [spec])
+
+
+# In the run's other ways ----------------------------------------------------------------
+
+
+def test_a_plan_is_applied_and_taken_back_with_the_text_that_stood_there(world):
+    companies(world, A, B)
+    people(world, one=A, two=None)
+    type_id = set_up(world, "default", "two_way", "exact")
+    run(world)
+    ids = {m.partition("@")[0]: r["id"] for m, r in world.contacts_in_hubspot().items()}
+    far = {d: str(r["id"]) for d, r in world.companies_in_hubspot().items()}
+    link_in_hubspot(world, str(ids["two"]), far[B], "default", type_id)
+    put(world, "one", B)
+    dry = world.run(dry_run=True)
+    assert firms(world) == {"one": B, "two": None}
+    assert linked(world, type_id) == {"one": A, "two": B}
+    plan, _ = services.plan_run(dry["run"])
+    done = world.run(plan=plan)
+    assert firms(world) == {"one": B, "two": B}
+    assert linked(world, type_id) == {"one": B, "two": B}
+    undo(done["run"])
+    assert firms(world) == {"one": B, "two": None}
+    assert linked(world, type_id) == {"one": A, "two": B}
+    settled(world)  # what was taken back travels nowhere
+
+
+def test_the_file_says_what_a_field_names_records_by(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("HUBSPOT_TOKEN", world.sandbox.token)
+    monkeypatch.setenv("PG_DSN", world.dsn)
+    link = {"app_field": "firm", "by": "match_key", "to": "Companies"}
+    near = PEOPLE | {"associations": [link]}
+    apply(tmp_path, file(world, COMPANIES, near))
+    mapping = AssociationMapping.objects.get()
+    assert (mapping.by, mapping.direction) == ("match_key", "to_hubspot")
+    assert "nothing changed" in apply(tmp_path, export())
+    wide = PEOPLE | {"associations": [link | {"direction": "two_way"}]}
+    both = near | {"fields": [{"hubspot": "company", "app": "firm"}]}
+    both |= {"match": [{"hubspot": "email", "app": "email"}]}
+    pair = [{"hubspot": "name", "app": "name"}, {"hubspot": "phone", "app": "phone"}]
+    for syncs, why in (
+        ((COMPANIES, wide), "compares its key domain as domain"),
+        ((COMPANIES, both), "is mapped to the property company"),
+        ((COMPANIES | {"match": [{"all": pair}]}, near), "made of several fields"),
+        ((COMPANIES | {"matching": "none"}, near), "is missing"),
+    ):
+        with pytest.raises(SetupRefused, match=why):
+            applying.apply(yaml.safe_dump(file(world, *syncs)), os.environ)
