@@ -9,7 +9,7 @@ from django.urls import reverse
 from django_q.models import OrmQ
 
 from associations.admin.checks import CheckedSyncForm
-from associations.models import AssociationLink, AssociationMapping, AssociationType
+from associations.models import AssociationLink, AssociationMapping, AssociationType, By
 from connections.admin.forms import masked
 from connections.catalogue import Code
 from connections.models import ConnectedApp, HubSpotAccount
@@ -403,6 +403,8 @@ def test_a_join_table_is_mapped_with_its_labels_and_its_faults_stand_beside_them
         if form.errors
     ]
     assert [list(e) for e in errors] == [["join_from"]]
+    offered = admin_client.get(url).content.decode()
+    assert all(f'value="{by.value}"' in offered for by in By)
     report = TableReport()
     assert admin_client.post(url, data).status_code == 302
     office.mapping.refresh_from_db()

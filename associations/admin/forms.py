@@ -22,7 +22,6 @@ else:
     MappingForm = forms.ModelForm
 
 REFERENCES = "reference-fields"  # the id of the data list
-OFFERED = (By.REFERENCE, By.JOIN_TABLE)
 TYPES = [("primary", "Primary"), ("default", "Default")]
 
 
@@ -157,9 +156,6 @@ class AssociationMappingForm(MappingForm):
         if "app_field" not in self.fields:
             return
         self.fields["app_field"].widget.attrs["list"] = REFERENCES
-        by = self.fields["by"]
-        assert isinstance(by, forms.TypedChoiceField)
-        by.choices = [(b.value, b.label) for b in OFFERED]
         field = self.fields["type"]
         assert isinstance(field, TypeField)
         field.offer(labels or {}, self.instance.type)
