@@ -421,3 +421,23 @@ def test_a_join_table_is_mapped_with_its_labels_and_its_faults_stand_beside_them
     assert admin_client.post(url, data).status_code == 302
     office.mapping.refresh_from_db()
     assert (office.mapping.labels, office.mapping.join_from) == ([], "")
+
+
+def test_a_label_is_made_in_hubspot_once_that_is_ticked(admin_client, office):
+    AssociationType.objects.all().delete()
+    url, row = page_of(office.contacts), "association_mappings-0"
+    with SandboxServer() as sandbox:
+        office.account.base_url = sandbox.hubspot_url
+        office.account.credentials = {"token": sandbox.token}
+        office.account.save()
+        data = typed(admin_client, url) | {f"{row}-new_label": "Adviser"}
+        answer = admin_client.post(url, data)
+        assert answer.status_code == 200
+        assert "tick Make it in HubSpot" in answer.content.decode()
+        data[f"{row}-make_label"] = "on"
+        assert admin_client.post(url, data).status_code == 302
+    mapping = AssociationMapping.objects.get()
+    assert mapping.type == ["primary", "Adviser"]
+    made = AssociationType.objects.get(from_object="0-1", label="Adviser")
+    assert (mapping.category, mapping.type_id) == ("HUBSPOT_DEFINED", 1)
+    assert mapping.also == [["USER_DEFINED", made.type_id]]

@@ -8,16 +8,21 @@ from typing import Any
 import pytest
 import yaml
 
+from associations.engine.types import PLAIN as PLAIN_BY_ID
+from associations.engine.types import PRIMARY as PRIMARY_BY_ID
 from associations.models import AssociationMapping
 from associations.setup.applying import apply
 from associations.setup.exporting import export
-from associations.setup.problems import Problems, SetupRefused
+from associations.setup.labels import MissingLabel, make_labels, name_of
+from associations.setup.problems import Problem, Problems, SetupRefused
 from associations.setup.sync_parsing import read_sync
 from associations.setup.types import UnknownLabel, choice_of, find_types
 from connections.connectors.base import SchemaError
 from connections.models import HubSpotAccount
 from connections.records import AssociationType, AssociationTypeInfo, Side
 from connections.sandbox.server import SandboxServer
+from tests.sandbox.type_ids import CENTRES, CORE_PLAIN, OBJECT_TYPE_IDS, OTHERS
+from tests.sandbox.type_ids import PRIMARY as PRIMARY_IDS
 from tests.test_link_engine import A, B, Row, rule, run, types, written
 from tests.world import World
 
@@ -285,3 +290,104 @@ def test_labels_on_their_own_fields_share_a_pair_and_come_out_as_they_went_in(wo
     world.sql("UPDATE people SET company_id = NULL")
     world.run()
     assert set(world.links().values()) == {frozenset({(HD, 279)})}
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_a_missing_label_is_made_in_hubspot_once_that_is_confirmed(world):
+    world.set_up()
+    HubSpotAccount.objects.update(credential_env={"token": "${HUBSPOT_TOKEN}"})
+    tree = yaml.safe_load(export())
+    links: list[dict[str, Any]] = [
+        {
+            "app_field": "company_id",
+            "to": "Companies",
+            "type": ["default", "24/7 Hilfe"],
+        }
+    ]
+    tree["apps"][0]["syncs"][1]["associations"] = links
+    environ = {"HUBSPOT_TOKEN": world.sandbox.token}
+    text = yaml.safe_dump(tree)
+    with pytest.raises(SetupRefused, match="add --create-labels"):
+        apply(text, environ)
+    says = "HubSpot label '24/7 Hilfe' from 0-1 to 0-2 added"
+    assert apply(text, environ, create_labels=True, check=True) == [says]
+    with pytest.raises(SetupRefused, match="add --create-labels"):
+        apply(text, environ)  # a check makes nothing
+    assert apply(text, environ, create_labels=True)[0] == says
+    assert apply(text, environ, create_labels=True) == []
+    assert yaml.safe_load(export())["apps"][0]["syncs"][1]["associations"] == links
+    # Nothing is made while anything else is wrong.
+    links.append({"app_field": "nowhere", "to": "Companies", "type": "Other"})
+    with pytest.raises(SetupRefused, match="nowhere"):
+        apply(yaml.safe_dump(tree), environ, create_labels=True)
+    links[1:] = []
+    links[0]["type"] = "Other"
+    with pytest.raises(SetupRefused, match="no label 'Other'"):
+        apply(yaml.safe_dump(tree), environ)
+
+
+class FullHubSpot:
+    """An account that has room for one label more."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+
+    def label_room(self, from_object: str, to_object: str) -> int:
+        return 1
+
+    def create_label(self, *ends: str, label: str, name: str) -> None:
+        self.made.append(f"{label}: {name}")
+
+
+@unit
+def test_no_label_is_made_where_there_is_no_room_for_all():
+    hubspot = FullHubSpot()
+    two = [MissingLabel(Problem(f"p{n}", ""), "0-1", "0-2", f"L {n}") for n in (1, 2)]
+    found = make_labels(hubspot, two)  # type: ignore[arg-type]
+    assert [p.path for p in found] == ["p1", "p2"]
+    assert "room for 1 more" in found[0].text
+    assert hubspot.made == []
+    assert make_labels(hubspot, [two[0], two[0]]) == []  # type: ignore[arg-type]
+    assert hubspot.made == ["L 1: l_1"]
+
+
+@unit
+def test_a_label_has_a_name_that_hubspot_takes():
+    assert name_of("Decision maker") == "decision_maker"
+    assert name_of("24/7 Hilfe!") == "label_24_7_hilfe"
+    assert name_of("顧問").startswith("label_")
+
+
+TABLES = [(PLAIN_BY_ID, CORE_PLAIN), (PRIMARY_BY_ID, PRIMARY_IDS)]
+
+
+@unit
+@pytest.mark.parametrize(("engine", "written_down"), TABLES)
+def test_hubspots_own_ids_are_those_that_its_documentation_lists(engine, written_down):
+    ids = {name: OBJECT_TYPE_IDS[name] for pair in written_down for name in pair}
+    expected = {}
+    for (one, other), (there, back) in written_down.items():
+        expected[ids[one], ids[other]] = there
+        if back is not None:
+            expected[ids[other], ids[one]] = back
+    known = {ends: type_id for ends, type_id in expected.items() if ends in engine}
+    assert engine == known
+
+
+@unit
+def test_every_other_standard_object_is_linked_by_the_id_that_the_account_lists():
+    seen = 0
+    for name, ways in OTHERS.items():
+        for centre, way in zip(CENTRES, ways, strict=True):
+            one, other = OBJECT_TYPE_IDS[centre], OBJECT_TYPE_IDS[name]
+            for ends, type_id in zip(
+                ((one, other), (other, one)), way or (), strict=False
+            ):
+                if type_id is None:
+                    continue
+                known = [AssociationTypeInfo(HD, type_id, None, *ends)]
+                (found,) = find_types("default", *ends, known, many=True)
+                assert found == AssociationType(HD, type_id)
+                seen += 1
+    assert seen > 100

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django import forms
 
 from associations.admin.forms import AssociationMappingForm
 from associations.models import By
-from associations.services import Types, known_types
+from associations.services import Types, known_types, read_pair
 from associations.setup.checking import SyncCheck
 from associations.setup.keyed import first_keys
+from associations.setup.labels import MissingLabel, make_labels
 from associations.setup.live import link_table_of
 from associations.setup.problems import Problem, Problems
 from associations.setup.spec import (
@@ -24,7 +25,7 @@ from associations.setup.spec import (
     SyncSpec,
 )
 from connections import services
-from connections.connectors.base import SchemaError
+from connections.connectors.base import ConnectorError, SchemaError
 from connections.records import AssociationType, LinkTable, TableReport
 from syncs.admin.forms import FieldMappingForm, MatchKeyForm, ObjectSyncForm, schemas_of
 from syncs.admin.scope import SyncFilterForm
@@ -72,6 +73,10 @@ class CheckedSyncForm(ObjectSyncForm):
         if self.settled is not None:
             keys = first_keys(app.pk)
             self.types = check.links(self._targets(), self._known_types, keys)
+            if problems.only(m.problem for m in check.missing) and self._may_make(rows):
+                problems.found[:] = self._make(check.missing)
+                if not problems:
+                    self.types = check.links(self._targets(), self._known_types, keys)
             self.joins = check.kept
         if rows.keys_changed and cleaned.get("matching") == Matching.DEFAULT:
             self.add_error(
@@ -82,6 +87,27 @@ class CheckedSyncForm(ObjectSyncForm):
         for problem in problems.found:
             self._show(problem, rows)
         return cleaned
+
+    def _may_make(self, rows: Rows) -> bool:
+        """Whether every label that was typed was confirmed."""
+        typed = [r for r in rows.of("associations") if r.cleaned_data.get("new_label")]
+        return bool(typed) and all(r.cleaned_data.get("make_label") for r in typed)
+
+    def _make(self, missing: Sequence[MissingLabel]) -> list[Problem]:
+        """Make labels in HubSpot, and read what there is now."""
+        account = self.instance.app.hubspot
+        hubspot = services.open_hubspot(account)
+        try:
+            if failed := make_labels(hubspot, missing):
+                return failed
+            for ends in {(m.from_object, m.to_object) for m in missing}:
+                read_pair(account, hubspot, ends)
+        except ConnectorError as exc:
+            text = f"{exc.code}: {exc.message} {exc.remedy}"
+            return [Problem(m.problem.path, text) for m in missing]
+        finally:
+            hubspot.close()
+        return []
 
     def settled_archive(self) -> dict[str, Any]:
         """In canonical form, as values are compared with it."""

@@ -13,11 +13,12 @@ from syncs.models import ObjectSync
 from syncs.models.choices import Direction
 
 if TYPE_CHECKING:
-    from django.forms import SelectMultiple
+    from django.forms import SelectMultiple, TextInput
 
     MappingForm = forms.ModelForm[AssociationMapping]
 else:
     from unfold.widgets import UnfoldAdminSelectMultipleWidget as SelectMultiple
+    from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
 
     MappingForm = forms.ModelForm
 
@@ -112,6 +113,19 @@ class AssociationMappingForm(MappingForm):
         "a line.",
     )
 
+    new_label = forms.CharField(
+        label="Label to make",
+        required=False,
+        max_length=100,
+        widget=TextInput,
+        help_text="A label that HubSpot has not yet: links carry it, too.",
+    )
+    make_label = forms.BooleanField(
+        label="Make it in HubSpot",
+        required=False,
+        help_text="Confirms that the label is wanted there; it is made when this is saved.",
+    )
+
     class Meta:
         model = AssociationMapping
         fields = [
@@ -147,6 +161,10 @@ class AssociationMappingForm(MappingForm):
         if cleaned.get("by") == By.MATCH_KEY and not cleaned.get("direction"):
             # A key that people type is read, unless more is chosen.
             cleaned["direction"] = Direction.TO_HUBSPOT
+        if label := (cleaned.get("new_label") or "").strip():
+            kept = cleaned.get("type") or []
+            kept = kept if isinstance(kept, list) else [kept]
+            cleaned["type"] = [*kept, label] if kept else label
         return cleaned
 
     def __init__(

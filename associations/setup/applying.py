@@ -57,6 +57,7 @@ def apply(
     check: bool = False,
     prune: bool = False,
     moved: Collection[str] = (),
+    create_labels: bool = False,
     warnings: list[str] | None = None,
     guessed: list[Guess] | None = None,
 ) -> list[str]:
@@ -64,7 +65,8 @@ def apply(
 
     Args: text, the file's YAML; environ, where `${NAME}` is taken from; check, stop
         after validating; prune, archive what the file leaves out; moved, apps whose
-        records are the same under another address; warnings, takes what connection
+        records are the same under another address; create_labels, make those that
+        HubSpot has not, once nothing else is wrong; warnings, takes what connection
         tests warn of, and what several syncs can write; guessed, takes what defaults
         chose.
     Returns: a sentence for everything that changed (or would).
@@ -74,8 +76,14 @@ def apply(
     tree = environment.expand(reading.read(text), environ, problems)
     spec = parsing.parse(tree, problems)
     checking = live.LiveCheck(spec, problems, moved)
+    made: list[str] = []
     try:
         plan = checking.run()
+        if create_labels and problems.only(m.problem for _, m in checking.missing):
+            made = [f"{missing} added" for _, missing in checking.missing]
+            if not check and (failed := checking.make_labels()):
+                raise SetupRefused(failed)
+            problems = Problems()
     finally:
         checking.close()
         if guessed is not None:
@@ -84,6 +92,14 @@ def apply(
             warnings += checking.plan.warnings
     if problems:
         raise SetupRefused(problems.found)
+    if made:
+        # Checked anew as a whole: the labels are there now.
+        said: list[str] = []
+        how: dict[str, Any] = {"prune": prune, "moved": moved, "warnings": said}
+        rest = [] if check else apply(text, environ, **how)
+        if warnings is not None:
+            warnings += [w for w in said if w not in warnings]
+        return [*dict.fromkeys(made), *rest]
     with transaction.atomic():
         changed = _Writer(spec, plan).write(prune=prune)
         if warnings is not None:

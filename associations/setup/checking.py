@@ -14,7 +14,8 @@ from associations.setup.defaults import default_match
 from associations.setup.filters import NOUN, check_filter
 from associations.setup.guessing import Guess, default_fields
 from associations.setup.joins import Look, check_join, columns_of, find_labels
-from associations.setup.problems import Problems, hint
+from associations.setup.labels import HOW, MissingLabel
+from associations.setup.problems import Problem, Problems, hint
 from associations.setup.spec import (
     AssociationSpec,
     FieldSpec,
@@ -22,7 +23,7 @@ from associations.setup.spec import (
     MatchPart,
     SyncSpec,
 )
-from associations.setup.types import find_types
+from associations.setup.types import UnknownLabel, find_types
 from connections.connectors.base import ConnectorError
 from connections.connectors.registry import capabilities
 from connections.records import (
@@ -64,6 +65,7 @@ class SyncCheck:
     schemas: Mapping[Side, Schema]
     problems: Problems
     objects: dict[Side, ObjectType] = field(default_factory=dict)
+    missing: list[MissingLabel] = field(default_factory=list)
     kind: str = "postgres"  # of the app
     guessed: list[Guess] = field(default_factory=list)
     labels: bool = True  # HubSpot's links can carry them
@@ -443,7 +445,12 @@ class SyncCheck:
             why = f"{exc.code}: {exc.message}"
             if not self.labels:
                 why += f" {NO_LABELS}"
-            self.problems.add(f"{link.path}.type", why)
+            makes = isinstance(exc, UnknownLabel) and self.labels
+            problem = Problem(f"{link.path}.type", f"{why} {HOW}" if makes else why)
+            self.problems.add(problem.path, problem.text)
+            if makes and isinstance(exc, UnknownLabel):
+                missing = MissingLabel(problem, near, target.id, exc.label)
+                self.missing.append(missing)
 
     def _join(
         self,

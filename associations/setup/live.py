@@ -12,7 +12,8 @@ from associations.setup.checking import Checked, SyncCheck
 from associations.setup.guessing import Guess
 from associations.setup.joins import Look
 from associations.setup.keyed import first_keys
-from associations.setup.problems import Problems, hint
+from associations.setup.labels import MissingLabel, make_labels
+from associations.setup.problems import Problem, Problems, hint
 from associations.setup.spec import (
     AccountSpec,
     AppSpec,
@@ -67,10 +68,29 @@ class LiveCheck:
         self.plan = Plan()
         self._open: dict[str, Connector] = {}
         self._accounts: dict[str, str] = {}  # the path of each account, by name
+        self.missing: list[tuple[str, MissingLabel]] = []  # with the account's path
 
     def close(self) -> None:
         for connector in self._open.values():
             connector.close()
+
+    def make_labels(self) -> list[Problem]:
+        """Make the labels that are missing. Returns: those that could not be made."""
+        problems: list[Problem] = []
+        for account in dict.fromkeys(path for path, _ in self.missing):
+            mine = [missing for path, missing in self.missing if path == account]
+            try:
+                problems += make_labels(self._hubspot(account), mine)
+            except ConnectorError as exc:
+                text = f"{exc.code}: {exc.message} {exc.remedy}"
+                problems += [Problem(missing.problem.path, text) for missing in mine]
+        return problems
+
+    def _hubspot(self, account: str) -> AssociationConnector:
+        connector = self._open[account]
+        assert hasattr(connector, "association_types")
+        hubspot: AssociationConnector = connector  # type: ignore[assignment]
+        return hubspot
 
     def run(self) -> Plan:
         """Check accounts, then apps with their syncs; problems are collected."""
@@ -200,6 +220,7 @@ class LiveCheck:
             self.plan.syncs[sync.path] = Checked(
                 settled, check.objects, types, check.kept
             )
+            self.missing += [(account, missing) for missing in check.missing]
             self.plan.guessed += check.guessed
             self.plan.warnings += [f"{app.name} \u203a {w}" for w in check.warnings]
 
@@ -232,9 +253,7 @@ class LiveCheck:
     def _types(self, account: str, from_object: str, to_object: str) -> Types:
         key = account, from_object, to_object
         if key not in self.plan.types:
-            connector = self._open[account]
-            assert hasattr(connector, "association_types")
-            hubspot: AssociationConnector = connector  # type: ignore[assignment]
+            hubspot = self._hubspot(account)
             for ends in dict.fromkeys([key, (account, to_object, from_object)]):
                 self.plan.types[ends] = hubspot.association_types(*ends[1:])
                 self.plan.limits[ends] = hubspot.association_limits(*ends[1:])

@@ -38,6 +38,11 @@ class Problems:
             for p in self.found
         )
 
+    def only(self, some: Iterable[Problem]) -> bool:
+        """Whether there is something wrong, and nothing but this."""
+        known = {redact(str(problem)) for problem in some}
+        return bool(self.found) and all(str(p) in known for p in self.found)
+
     def __bool__(self) -> bool:
         return bool(self.found)
 

@@ -48,6 +48,12 @@ class Command(Base):
             help="this app's database was moved: its records are the same ones",
         )
         applying.add_argument(
+            "--create-labels",
+            action="store_true",
+            help="make association labels that HubSpot has not; confirms that they are "
+            "wanted there",
+        )
+        applying.add_argument(
             "--json", action="store_true", help="print one JSON object"
         )
         exporting = actions.add_parser("export", help="print the set-up file")
@@ -84,6 +90,7 @@ class Command(Base):
                 check=options["check"],
                 prune=options["prune"],
                 moved=options["moved"],
+                create_labels=options["create_labels"],
                 warnings=warnings,
                 guessed=guessed,
             )
