@@ -53,7 +53,8 @@ class Fake(App, Protocol):
 class Host:
     """Serves a fake.
 
-    Args: port, 0 for a free one; latency_ms, added to every call; faults, their texts.
+    Args: port, 0 for a free one; latency_ms, added to every call; faults, their texts;
+        gate, one that does more than count.
     Raises: BadFault; OSError if the port is taken.
     """
 
@@ -64,9 +65,10 @@ class Host:
         port: int = 0,
         latency_ms: float = 0,
         faults: Iterable[str] = (),
+        gate: type[Gate] = Gate,
     ) -> None:
         self.fake = fake
-        self.gate = Gate(
+        self.gate = gate(
             fake,
             Faults(faults),
             latency_ms=latency_ms,

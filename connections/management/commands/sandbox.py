@@ -1,4 +1,4 @@
-"""Serve the fake HubSpot and a real PostgreSQL on this machine."""
+"""Serve the fake HubSpot, a fake Kintone and a real PostgreSQL on this machine."""
 
 from __future__ import annotations
 
@@ -16,23 +16,31 @@ from connections.commands import Command as Base
 from connections.commands import Refused
 from connections.sandbox.faults import BadFault
 from connections.sandbox.hubspot.switches import BadSwitch, Value
+from connections.sandbox.kintone.server import KintoneServer
 from connections.sandbox.postgres import PostgresServer, ServerError
-from connections.sandbox.seeds import demo_postgres
+from connections.sandbox.seeds import demo_kintone, demo_postgres
 from connections.sandbox.seeds.registry import SEEDS
 from connections.sandbox.server import SandboxServer
 
 DATABASE = "operations"
+KINTONE_PORT = 4  # after HubSpot's
 
 
 class Command(Base):
     help = (
-        "Serve the sandbox until Ctrl-C: a stand-in for HubSpot's API on loopback, and a "
-        "real PostgreSQL. Its state is kept under var/sandbox."
+        "Serve the sandbox until Ctrl-C: stand-ins for HubSpot's and Kintone's APIs on "
+        "loopback, and a real PostgreSQL. Its state is kept under var/sandbox."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
-        add("--port-base", type=int, default=8100, metavar="N", help="HubSpot's port")
+        add(
+            "--port-base",
+            type=int,
+            default=8100,
+            metavar="N",
+            help="HubSpot's port; Kintone's is four after it",
+        )
         add("--seed", default="demo", metavar="NAME", help=f"{', '.join(SEEDS)}")
         add(
             "--latency-ms",
@@ -63,7 +71,7 @@ class Command(Base):
             raise Refused(
                 f"There is no seed {options['seed']!r}; known: {', '.join(SEEDS)}."
             )
-        if not 0 <= options["port_base"] < 65536:
+        if not 0 <= options["port_base"] < 65536 - KINTONE_PORT:
             raise Refused("--port-base must be a port number.")
         folder = settings.VAR_DIR / "sandbox"
         if options["reset"]:
@@ -75,12 +83,13 @@ class Command(Base):
         try:
             with (
                 self._hubspot(folder, options) as server,
+                self._kintone(folder, options) as kintone,
                 _postgres(folder) as postgres,
             ):
                 dsn = postgres.dsn(DATABASE)
                 if options["seed"] == "demo":
                     demo_postgres.plant(dsn)
-                self._tell(folder, server, dsn)
+                self._tell(folder, server, kintone, dsn)
                 stopped.wait()
         except ServerError as exc:
             raise Refused(str(exc)) from exc
@@ -106,8 +115,36 @@ class Command(Base):
                 "with --port-base."
             ) from exc
 
-    def _tell(self, folder: Path, server: SandboxServer, dsn: str) -> None:
-        found = {"hubspot": server.hubspot_url, "token": server.token, "postgres": dsn}
+    def _kintone(self, folder: Path, options: dict[str, Any]) -> KintoneServer:
+        """On the port that belongs to it, or on any that is free: it is told below."""
+        base = options["port_base"]
+        for port in (base + KINTONE_PORT if base else 0, 0):
+            try:
+                return KintoneServer(
+                    folder / "kintone.sqlite3",
+                    port=port,
+                    seed=demo_kintone.plant if options["seed"] == "demo" else None,
+                    rate_limits=options["rate_limits"],
+                    latency_ms=options["latency_ms"],
+                    faults=options["fault"],
+                )
+            except OSError:
+                if not port:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _tell(
+        self, folder: Path, server: SandboxServer, kintone: KintoneServer, dsn: str
+    ) -> None:
+        login, password = kintone.password
+        found = {
+            "hubspot": server.hubspot_url,
+            "token": server.token,
+            "postgres": dsn,
+            "kintone": kintone.url,
+            "kintone_user": login,
+            "kintone_password": password,
+        }
         made = folder / "addresses.json.new"
         made.write_text(json.dumps(found), encoding="utf-8")
         made.rename(folder / "addresses.json")
@@ -117,7 +154,8 @@ class Command(Base):
         )
         self.stdout.write(f"controls    {server.hubspot_url}/_sandbox/state")
         self.stdout.write(f"PostgreSQL  {dsn}")
-        self.stdout.write("Ctrl-C stops both; what they hold is kept.")
+        self.stdout.write(f"Kintone     {kintone.url}   user {login} / {password}")
+        self.stdout.write("Ctrl-C stops all; what they hold is kept.")
         self.stdout.flush()
 
 
