@@ -10,6 +10,7 @@ from connections.sandbox.server import SandboxServer
 from syncs import services
 from syncs.models import Change, SyncRun
 from syncs.models.choices import ChangeOutcome, Trigger
+from tests.test_type_lists import label, put
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -96,3 +97,89 @@ def test_a_plan_is_refused_after_the_set_up_changed(world):
     world.companies.save(update_fields=["revision"])
     with pytest.raises(services.RunError, match="set-up changed"):
         services.plan_run(preview["run"])
+
+
+@pytest.fixture
+def advised(world: World) -> World:
+    """People with a company and one that they advise: two fields, two types."""
+    world.sql("ALTER TABLE people ADD advises_id int REFERENCES companies")
+    label(world, "Adviser", "Advised by")
+    world.set_up(limits={"unlink": 0, "percent": None})
+    put(
+        world,
+        [
+            {"app_field": "company_id", "to": "Companies", "type": "primary"},
+            {"app_field": "advises_id", "to": "Companies", "type": "Adviser"},
+        ],
+    )
+    for n in range(4):
+        world.sql(
+            "INSERT INTO companies (name, domain) VALUES (%s, %s)",
+            f"C{n}",
+            f"c{n}.example",
+        )
+    world.sql(
+        "INSERT INTO people (email, company_id, advises_id) "
+        "VALUES ('ann@x.example', 1, NULL), ('bob@x.example', 1, 2)"
+    )
+    world.contacts.refresh_from_db()
+    assert world.run()["status"] == "succeeded"
+    return world
+
+
+def by_field(run: SyncRun, record: str) -> dict[str, str]:
+    """What became of a record's links, by the app's field."""
+    rows = Change.objects.filter(run__parent=run, record=record)
+    return {row.before["field"]: row.outcome for row in rows}
+
+
+def test_a_link_that_moved_is_drifted_and_the_others_of_its_record_go(advised):
+    world = advised
+    world.sql(
+        "UPDATE people SET company_id = 2, advises_id = 3 WHERE email = 'ann@x.example'"
+    )
+    world.sql("UPDATE people SET company_id = 3 WHERE email = 'bob@x.example'")
+    preview = world.run(dry_run=True)
+    ids = {d: r["id"] for d, r in world.companies_in_hubspot().items()}
+    told = {(e["record"], e["other_record"]): e for e in preview["syncs"][1]["edges"]}
+    assert len(told) == 3
+    moves = told["ann@x.example", "C1"]
+    assert (moves["kind"], moves["side"]) == ("relabel", "hubspot")
+    assert moves["rule"] == "app moved"
+    causes = f"(Ops's company_id: 2; HubSpot's {ids['c1.example']}: no link)"
+    assert moves["reason"] == f"The app's field holds another record. {causes}"
+    adds = told["ann@x.example", "C2"]
+    assert "Ops's advises_id: 3; " in adds["reason"]
+    shown = Change.objects.get(run__parent=preview["run"], reason=adds["reason"])
+    assert (shown.before["shown"], shown.after["shown"]) == ("no link", "Adviser")
+    plan, children = services.plan_run(preview["run"])
+    # HubSpot moves Ann's primary company, and links Bob to a further one.
+    contacts = {m: str(r["id"]) for m, r in world.contacts_in_hubspot().items()}
+    world.make_primary(contacts["ann@x.example"], str(ids["c3.example"]))
+    world.link(contacts["bob@x.example"], str(ids["c3.example"]))
+    syncs = [child.sync for child in children if child.sync is not None]
+    run = services.start(syncs=syncs, trigger=Trigger.COMMAND, plan=plan)
+    services.execute(run)
+    ann = {"company_id": "drifted", "advises_id": "applied"}
+    assert by_field(run, "ann@x.example") == ann
+    assert by_field(run, "bob@x.example") == {"company_id": "applied"}
+    assert world.primary()["ann@x.example"] == "c3.example"
+    assert world.primary()["bob@x.example"] == "c2.example"
+
+
+def test_the_rest_of_one_records_links_can_be_approved_in_a_second_step(advised):
+    world = advised
+    world.sql("UPDATE people SET company_id = NULL, advises_id = NULL")
+    assert world.run()["syncs"][1]["status"] == "held"
+    held = services.waiting().filter(record="bob@x.example", kind="unlink")
+    assert len(held) == 2
+    for change in list(held):
+        run = services.approve_run(
+            change.run_id, only=[change.pk], trigger=Trigger.COMMAND
+        )
+        services.execute(run)
+        change.refresh_from_db()
+        assert change.outcome == ChangeOutcome.APPLIED, change.error_text
+    assert "bob@x.example" not in world.primary()
+    (ann,) = services.waiting().filter(kind="unlink")
+    assert ann.record == "ann@x.example"

@@ -12,6 +12,7 @@ from django.urls import URLPattern, path, reverse
 from associations.handover import document
 from connections.admin.base import Button
 from connections.models import ConnectedApp
+from syncs.admin.actions import CHANGE_SYNCS
 from syncs.admin.apps import SyncedAppAdmin
 
 NAME = "connections_connectedapp_document"
@@ -28,7 +29,7 @@ class HandoverPages(SyncedAppAdmin):
 
     buttons = (
         *SyncedAppAdmin.buttons,
-        Button("document", "Export document", _export, SEE_SYNCS, icon="description"),
+        Button("document", "Export document", _export, CHANGE_SYNCS, icon="description"),
     )
 
     def get_urls(self) -> list[URLPattern]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from associations.engine.edges import EdgeChange, PairWrite, Result, State
 from associations.engine.links import merge
+from associations.run.causes import Causes
 from associations.run.fars import Fars, find_fars
 from associations.run.ledger import NOTE, Ledger, Types
 from associations.run.mappings import Mapped, Pair
@@ -42,6 +43,7 @@ class LinkPlanner:
         self.mirrors = Mirrors(chunk, pair, edges, self.fars)
         self.refuser = Refuser(chunk, pair, edges, self.fars)
         self.refused: Refused = {}
+        self.causes = Causes(self.session, pair)
 
     def _takes_part(self, link: RecordLink) -> bool:
         if link.lost:
@@ -198,6 +200,8 @@ class LinkPlanner:
         mapped = self.pair.mapped(change.mapping_key)
         far = self.fars.link_of(change.far_key or 0)
         edges = {e.to_id: types_json(e.types) for e in self._edges_of(link) or ()}
+        far_types = edges.get((far.hubspot_id or "") if far is not None else "", [])
+        cause = self.causes.text(link, mapped, far, far_types)
         after: dict[str, object] = {"ends": sorted(change.ends)}
         before: dict[str, object] = mapped.end.before(link, far)
         if change.base is not None:
@@ -206,13 +210,18 @@ class LinkPlanner:
             after["inline"] = change.side is Side.HUBSPOT or not mapped.end.by_pair
         if change.side is Side.HUBSPOT:
             write = self._write(result.hubspot, change.far_key)
-            there = far.hubspot_id if far is not None else None
-            before["types"] = edges.get(there or "", [])
+            types = types_json(write.types)
+            before |= {"types": far_types, "shown": self.causes.shown(far_types)}
             after |= {
                 "op": write.kind,
-                "types": types_json(write.types),
+                "types": types,
                 "off": types_json(write.off),
                 "to_object": self.pair.to_object,
+                "shown": self.causes.shown(
+                    types
+                    if write.kind != "unlabel"
+                    else [t for t in far_types if t not in types]
+                ),
             }
         else:
             wanted = result.app.get(mapped.key) or ()
@@ -227,7 +236,7 @@ class LinkPlanner:
             other_record=self._name(change.far_key),
             association_type=mapped.label,
             mapping_key=mapped.key,
-            reason=change.reason,
+            reason=f"{change.reason} ({cause})",
             rule=change.rule,
             before=before,
             after=after,

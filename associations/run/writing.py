@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 
@@ -14,8 +15,9 @@ from associations.run.mappings import Pair
 from associations.run.reading import read_links
 from associations.run.restoring import RESTORE, Restorer, Standing
 from associations.run.stored import types_json, types_of
+from associations.run.unmoved import Edges, unmoved
 from connections.catalogue import Code
-from connections.records import Edge, Outcome, Side
+from connections.records import Edge, Linked, Outcome, Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.identity import marked
@@ -144,14 +146,13 @@ class LinkWriter:
             for change in mine:
                 assert change.link is not None
                 assert change.other_link is not None
-                links = held.get(change.link.hubspot_id or "", ())
-                seen = {e.to_id: types_json(e.types) for e in links}
+                seen = _stored(held.get(change.link.hubspot_id or "", ()))
+                far = change.other_link.hubspot_id or ""
                 if change.link_id in self.touched:
                     # Written by this run already: only this pair can be judged.
-                    far = change.other_link.hubspot_id or ""
                     same = seen.get(far, []) == change.before.get("types", [])
                 else:
-                    same = seen == change.origin.get("edges")
+                    same = self._stands(change, seen)
                 if not same:
                     moved.append(change)
         if always:
@@ -202,13 +203,17 @@ class LinkWriter:
             held = read_links(self.session, str(to_object), ids)
             for change in mine:
                 assert change.link is not None
-                seen = {
-                    e.to_id: types_json(e.types)
-                    for e in held.get(change.link.hubspot_id or "", ())
-                }
-                if seen != change.origin.get("edges"):
+                seen = _stored(held.get(change.link.hubspot_id or "", ()))
+                if not self._stands(change, seen):
                     moved.append(change)
         return self._without(batch, moved)
+
+    def _stands(self, change: Change, seen: Edges) -> bool:
+        """Whether HubSpot's links are still what the change was decided from."""
+        pair = self.pairs.get(change.mapping_key)
+        rule = pair.mapped(change.mapping_key).rule if pair else None
+        far = change.other_link.hubspot_id if change.other_link else None
+        return unmoved(change.origin.get("edges") or {}, seen, far or "", rule)
 
     # Common -----------------------------------------------------------------------------
 
@@ -344,6 +349,10 @@ def _left_out(changes: Sequence[Change]) -> dict[tuple[str, str], Edge]:
             ends = (change.link.hubspot_id or "", change.other_link.hubspot_id or "")
             found[ends] = Edge(*ends, off)
     return found
+
+
+def _stored(links: Sequence[Linked]) -> dict[str, list[Any]]:
+    return {link.to_id: types_json(link.types) for link in links}
 
 
 def _known(changes: Sequence[Change]) -> dict[str, dict[str, Types]]:

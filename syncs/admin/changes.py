@@ -62,8 +62,8 @@ def _link_details(change: Change) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = [
         {
             "name": "association types",
-            "before": _types(before.get("types")),
-            "after": _types(after.get("types")),
+            "before": before.get("shown") or _types(before.get("types")),
+            "after": after.get("shown") or _types(after.get("types")),
         }
     ]
     if after.get("inline"):

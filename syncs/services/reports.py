@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from syncs.models import SyncRun
-from syncs.models.choices import ChangeOutcome
+from syncs.models.choices import RECORD_KINDS, ChangeOutcome
 from syncs.run.tally import Tally
 
+LISTED = 10_000  # links of a preview; the run's page has them all
 NO_LINKS = {"in_sync": 0, "pending": 0, "skipped": 0, "failing": 0}
 NO_TOTALS: dict[str, Any] = {
     "matched": 0,
@@ -32,6 +33,28 @@ def report(run: SyncRun) -> dict[str, Any]:
     }
 
 
+def planned_links(run: SyncRun) -> tuple[list[dict[str, Any]], int]:
+    """The links that a preview would add, remove or relabel, each with its reason.
+
+    Returns: at most LISTED of them, and how many are left out.
+    """
+    rows = run.changes.filter(outcome=ChangeOutcome.PLANNED).exclude(
+        kind__in=RECORD_KINDS
+    )
+    names = (
+        "kind",
+        "side",
+        "record",
+        "other_record",
+        "association_type",
+        "reason",
+        "rule",
+    )
+    found = list(rows.order_by("pk").values(*names)[: LISTED + 1])
+    left = rows.count() - LISTED if len(found) > LISTED else 0
+    return found[:LISTED], left
+
+
 def _final(run: SyncRun) -> int:
     """How many of a run's writes, done or planned, cannot be undone."""
     rows = run.changes.filter(
@@ -44,7 +67,7 @@ def _child(run: SyncRun) -> dict[str, Any]:
     work = Tally(run.counters).counters
     totals = NO_TOTALS | {k: v for k, v in run.totals.items() if k != "associations"}
     links = NO_LINKS | run.totals.get("associations", {})
-    return {
+    found = {
         "app": run.app.name if run.app else "",
         "sync": run.sync.name if run.sync else "",
         "run": run.pk,
@@ -59,3 +82,6 @@ def _child(run: SyncRun) -> dict[str, Any]:
         "not_undoable": _final(run),
         "errors": run.errors,
     }
+    if run.dry_run:
+        found["edges"], found["edges_left_out"] = planned_links(run)
+    return found

@@ -16,6 +16,7 @@ from syncs.models import SyncRun
 from syncs.models.choices import Status, Trigger
 from syncs.progress import Progress
 
+SHOWN = 200  # links of a preview
 BAD = (Status.FAILED, Status.HELD, Status.CANCELLED)
 
 
@@ -139,6 +140,7 @@ class Command(Base):
                 f"  links    {links['in_sync']} in sync, {links['pending']} pending, "
                 f"{links['failing']} failing; {work}"
             )
+            self._edges(sync)
             if sync["not_undoable"]:
                 write(f"  for good {sync['not_undoable']} of these cannot be undone")
             write(f"  calls    {_sides(sync['api_calls'])}")
@@ -150,6 +152,22 @@ class Command(Base):
                     )
                 )
                 write(f"    {meaning_of(code)} {remedy_for(code)}")
+
+    def _edges(self, sync: dict[str, Any]) -> None:
+        """What a preview would do to links, one a line, with the value that causes it."""
+        edges = sync.get("edges", [])
+        for edge in edges[:SHOWN]:
+            where = "HubSpot" if edge["side"] == "hubspot" else sync["app"]
+            rule = f" [{edge['rule']}]" if edge["rule"] else ""
+            self.stdout.write(
+                f"    {edge['kind']:<8} {edge['record']} \u2192 {edge['other_record']} in "
+                f"{where}, {edge['association_type']}: {edge['reason']}{rule}"
+            )
+        more = len(edges) - SHOWN + sync.get("edges_left_out", 0)
+        if more > 0:
+            self.stdout.write(
+                f"    and {more} more: see run {sync['run']} in the admin"
+            )
 
     def _awaiting(self, sync: dict[str, Any]) -> None:
         awaiting = sync["awaiting"]
