@@ -29,7 +29,9 @@ class HandoverPages(SyncedAppAdmin):
 
     buttons = (
         *SyncedAppAdmin.buttons,
-        Button("document", "Export document", _export, CHANGE_SYNCS, icon="description"),
+        Button(
+            "document", "Export document", _export, CHANGE_SYNCS, icon="description"
+        ),
     )
 
     def get_urls(self) -> list[URLPattern]:

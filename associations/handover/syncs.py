@@ -263,21 +263,30 @@ def _mapping(sync: ObjectSync, row: AssociationMapping) -> tuple[str, ...]:
         sync.conflict if sync.conflict != "latest" else "hubspot"
     )
     direction = row.direction or sync.direction
-    source = str(row).removesuffix(f" → {row.to_sync.name}")
-    if row.labels:
-        means = (f"{v}: {types_text(sync, [t])}" for v, t in row.label_types.items())
-        source = f"{source}: {'; '.join(means)}"
     target = row.to_sync
     off = "" if target.enabled and not target.archived_at else " (off: not synced)"
     return (
-        source,
+        row.place,
         f"{target.name} ({target.hubspot_object}){off}",
         _way(sync, direction),
-        types_text(sync, row.types) or "not known: choose another",
-        ", ".join(f"{t.category} {t.type_id}" for t in row.types),
+        "; ".join(
+            (
+                types_text(sync, row.types) or "not known: choose another",
+                *(
+                    f"{value or 'blank'} = {types_text(sync, [type_])}"
+                    for value, type_ in row.label_types.items()
+                ),
+            )
+        ),
+        ", ".join(f"{t.category} {t.type_id}" for t in _all_types(row)),
         _conflict(direction, conflict),
         row.get_on_unlink_display(),
     )
+
+
+def _all_types(row: AssociationMapping) -> list[AssociationType]:
+    """A mapping's types, with those that the label column's values mean."""
+    return list(dict.fromkeys([*row.types, *row.label_types.values()]))
 
 
 def _way(sync: ObjectSync, direction: str) -> str:
@@ -301,7 +310,7 @@ def _types(
         ]
     except SchemaError:
         return
-    used = {t for row in mappings if row.to_sync == target for t in row.types}
+    used = {t for row in mappings if row.to_sync == target for t in _all_types(row)}
     rows = []
     for info in sorted(discovered(sync.app.hubspot_id, *ends), key=lambda i: i.type_id):
         mapped = AssociationType(info.category, info.type_id) in used

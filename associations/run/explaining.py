@@ -13,10 +13,11 @@ from django.utils.timesince import timesince
 
 from associations.engine.edges import Result
 from associations.models import AssociationLink, AssociationMapping, LinkState
-from associations.run.mappings import Mapped, Pair, discovered
+from associations.run.mappings import Mapped, Pair
 from associations.run.naming import types_text
 from associations.run.planning import LinkPlanner
 from associations.run.reading import read_links
+from associations.run.types import missing
 from connections.catalogue import Code
 from connections.connectors.base import ConnectorError
 from connections.records import AssociationType, Side
@@ -84,6 +85,8 @@ class LinkLook:
         ]
         self.pair: Pair | None = found[0][0] if found else None
         self.mapped: Mapped | None = found[0][1] if found else None
+        # Why an association type of the mapping is not known; "" where all are.
+        self.lost = missing(self.session, self.row)
         self.app = self.session.sync.app.name
         self.types: frozenset[AssociationType] | None = None  # None: not linked
         self.unknown = ""  # why HubSpot's links are not known
@@ -162,12 +165,11 @@ class LinkLook:
 
     def _is_mapped(self) -> str:
         name = self.question.relation.name
-        unknown = self.row.type_id is None
-        if self.mapped is None and not unknown:
+        if self.mapped is None and not self.lost:
+            obj = self.session.object_on(Side.APP)
             raise Shut(
                 Code.FIELD_MISSING,
-                f"{name}: {self.session.object_on(Side.APP).name} has no reference "
-                f"{self.row.app_field} (any more).",
+                f"{name}: {obj.name} has no {self.row.place} (any more).",
             )
         return f"They are tied by the association mapping {name}."
 
@@ -238,30 +240,17 @@ class LinkLook:
 
     def _type(self) -> str:
         row, sync = self.row, self.session.sync
-        obj = self.session.object_on(Side.HUBSPOT)
-        if not row.types or self.pair is None:
-            raise Shut(
-                Code.TYPE_UNKNOWN,
-                f"{row}: its association type is not known in HubSpot.",
-            )
-        listed = discovered(sync.app.hubspot_id, obj.id, self.pair.to_object)
-        known = {AssociationType(i.category, i.type_id) for i in listed}
-        lost = [t for t in row.types if known and t not in known]
-        if lost:
-            raise Shut(
-                Code.TYPE_UNKNOWN,
-                f"{row}: HubSpot has no association type {lost[0].category} "
-                f"{lost[0].type_id} from {obj.name} to {row.to_sync.hubspot_object} any "
-                "more.",
-            )
-        mine = types_text(sync, row.types)
+        if self.lost or self.pair is None:
+            raise Shut(Code.TYPE_UNKNOWN, self.lost)
+        types = [*row.types, *row.label_types.values()]
+        mine = types_text(sync, types)
         if self.types is not None and not any(map(self._has, Side)):
             raise Shut(
                 Code.TYPE_NOT_MAPPED,
                 f"HubSpot links {show(self.near)} to {show(self.far)} as "
                 f"{self._texts(self.types)}; this mapping follows {mine} only.",
             )
-        ids = ", ".join(f"{t.category} {t.type_id}" for t in row.types)
+        ids = ", ".join(f"{t.category} {t.type_id}" for t in types)
         return f"Its association type is {mine} ({ids})."
 
     def _limits(self) -> str:
