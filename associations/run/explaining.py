@@ -139,6 +139,7 @@ class LinkLook:
         planner.plan()
         self.changes = [c for c in chunk.changes if self._is_about(c, mapped)]
         self.result = planner.result(near)
+        self.lost = missing(self.session, self.row)  # a label may have been looked for
 
     def _is_about(self, change: Change, mapped: Mapped) -> bool:
         if change.mapping_key != mapped.key:
