@@ -77,8 +77,12 @@ class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
         made = super().get_formset(request, obj, **kwargs)
         if obj is None:
             return made
-        targets = list(ObjectSync.objects.filter(app=obj.app_id, archived_at=None))
-        labels = labels_from(obj)
+        # The admin makes a page's formsets several times.
+        offered: dict[int, Any] = request.__dict__.setdefault("offered_links", {})
+        if obj.pk not in offered:
+            syncs = ObjectSync.objects.filter(app=obj.app_id, archived_at=None)
+            offered[obj.pk] = list(syncs), labels_from(obj)
+        targets, labels = offered[obj.pk]
 
         class Aimed(made):  # type: ignore[misc, valid-type]
             def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
