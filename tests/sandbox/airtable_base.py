@@ -21,10 +21,10 @@ class AirtableBase:
         self.fake = Airtable(how.pop("path", None), **how)
         self.host = Host(self.fake).start()
         self.base_id = MAIN_BASE
-        self.api = self.client()
-        self.base = self.api.base(MAIN_BASE)
+        self.api: Any = self.client()
+        self.base: Any = self.api.base(MAIN_BASE)
 
-    def client(self, name: str = "everything") -> Api:
+    def client(self, name: str = "everything") -> Any:
         """pyairtable as it comes, but for the address; no retries hide a refusal."""
         return Api(
             self.fake.tokens[name], endpoint_url=self.host.url, retry_strategy=None

@@ -200,7 +200,7 @@ def test_pyairtable_reads_the_payload_log(base: AirtableBase):
 def test_what_is_refused_has_airtables_status_and_type(
     base: AirtableBase, method, path, body, token, expected
 ):
-    headers = {} if token is None else None
+    headers: dict[str, str] | None = {} if token is None else None
     answer = base.call(
         method,
         path.replace("{b}", MAIN_BASE),
