@@ -28,7 +28,7 @@ from associations.models import AssociationLink, AssociationMapping, type_column
 from associations.models import AssociationType as StoredType
 from associations.setup.spec import FilterSpec
 from associations.setup.types import choice_of
-from connections.admin.base import TabularInline
+from connections.admin.base import StackedInline
 from connections.connectors.base import ConnectorError, SchemaError
 from connections.records import AssociationType, AssociationTypeInfo, Side
 from connections.redaction import redact
@@ -58,13 +58,32 @@ COLUMNS = (
 MAKES_ANOTHER = {"by", "app_field", "to_sync", "join_from", "join_to", "join_label"}
 
 
-class AssociationMappingInline(TabularInline[AssociationMapping, ObjectSync]):
+class AssociationMappingInline(StackedInline[AssociationMapping, ObjectSync]):
     model = AssociationMapping
     form = AssociationMappingForm
     fk_name = "sync"
     extra = 1
     verbose_name_plural = "Association mappings"
     readonly_fields: ClassVar[Any] = ("proof",)
+    fieldsets: ClassVar[Any] = (
+        (
+            None,
+            {
+                "fields": (
+                    ("by", "app_field"),
+                    ("to_sync", "direction"),
+                    "type",
+                    "new_label",
+                    "make_label",
+                    ("conflict", "on_unlink"),
+                    ("join_from", "join_to"),
+                    "join_label",
+                    "labels",
+                    "proof",
+                )
+            },
+        ),
+    )
 
     @admin.display(description="both sides equal")
     def proof(self, obj: AssociationMapping) -> SafeString | str:

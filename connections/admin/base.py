@@ -19,12 +19,12 @@ from connections.catalogue import Code
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin as ThemedAdmin
-    from django.contrib.admin import SimpleListFilter, TabularInline
+    from django.contrib.admin import SimpleListFilter, StackedInline, TabularInline
     from django.core.paginator import Paginator as InfinitePaginator
 else:
     from django.contrib.admin import SimpleListFilter
     from unfold.admin import ModelAdmin as ThemedAdmin
-    from unfold.admin import TabularInline
+    from unfold.admin import StackedInline, TabularInline
     from unfold.paginator import InfinitePaginator  # never counts
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "PageAdmin",
     "ReadOnlyAdmin",
     "SimpleListFilter",
+    "StackedInline",
     "TabularInline",
     "ThemedAdmin",
     "page_url",
