@@ -286,3 +286,26 @@ def test_every_state_comes_to_rest_and_nothing_unknown_is_removed(direction, sin
             new = {c for c in "xy" if c in hubspot + rows} - lost
             assert new <= set(after.hubspot) & set(after.rows), start
             assert not lost & {"x", "y"} & {*after.hubspot, *after.rows}, start
+
+
+@pytest.mark.parametrize(
+    ("pair", "skipped"),
+    [
+        (Pair("x", "", ""), {Side.HUBSPOT}),
+        (Pair("", "x", ""), {Side.APP}),
+        (Pair("x", "", "x"), {Side.HUBSPOT}),
+        (Pair("x", "", "", "to_hubspot"), set()),
+        (Pair("x", "", "x", "to_hubspot"), {Side.HUBSPOT}),
+        (Pair("", "x", "x", "to_hubspot"), set()),
+        (Pair("", "x", "", "to_app"), set()),
+        (Pair("", "x", "x", "to_app"), {Side.APP}),
+        (Pair("x", "", "x", "to_app"), set()),
+        (Pair("x", "x", "x"), set()),
+    ],
+)
+def test_what_waits_for_an_excluded_end_is_what_its_direction_lets_travel(
+    pair, skipped
+):
+    result = replace(pair, status="excluded").merge().result
+    assert {each.side for each in result.skipped} == skipped
+    assert not result.changes

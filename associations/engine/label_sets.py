@@ -93,10 +93,17 @@ class LabelSets:
         return NO_TYPES
 
     def _note_excluded(self, far: int, there: Types, here: Types) -> None:
-        if self.fars[far].status != "excluded" or there == here:
+        """Name what waits for an excluded end, as far as it may travel then."""
+        if self.fars[far].status != "excluded":
             return
-        side = Side.HUBSPOT if there - here else Side.APP
-        self.result.skipped.append(Pending(self.rule.key, far, side))
+        base = self.named(self.base.get(far, NO_TYPES))
+        ways = ((Side.HUBSPOT, there, here), (Side.APP, here, there))
+        if any(
+            self.rule.lets(side) and (other - mine - base or mine & base - other)
+            for side, mine, other in ways
+        ):
+            side = Side.HUBSPOT if there - here else Side.APP
+            self.result.skipped.append(Pending(self.rule.key, far, side))
 
     def _odd(self, far: int) -> None:
         """A row whose label means no type fails alone and stays as it is."""
