@@ -97,7 +97,8 @@ class ReferenceField:
     """A field that points at records of another (or the same) object type.
 
     `columns` are written together (a composite foreign key has several);
-    `target_columns` are the columns of `target` they hold, in the same order.
+    `target_columns` are the columns of `target` they hold, in the same order; `mirror` is
+    the field of `target` that shows the same links from their other end, "" if none does.
     """
 
     name: str
@@ -109,6 +110,7 @@ class ReferenceField:
     on_delete: str = ""
     read_only: bool = False
     label: str = ""
+    mirror: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,13 +396,14 @@ class Draft:
 class Patch:
     """Values and references to write to one record; a None value clears.
 
-    `expected` (raw or canonical values last read) lets a system with guarded writes
-    refuse when somebody else wrote meanwhile.
+    `expected` is what the references held when the write was planned: a system that
+    replaces whole lists reads them again and writes only the difference.
     """
 
     id: str
     values: Mapping[str, Canon] = field(default_factory=dict)
     references: Mapping[str, Reference] = field(default_factory=dict)
+    expected: Mapping[str, Reference] = field(default_factory=dict)
     trace: str = ""
 
 

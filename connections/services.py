@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,10 +17,12 @@ from connections.catalogue import Code
 from connections.connectors import registry
 from connections.connectors.base import (
     AssociationConnector,
+    Budget,
     Connector,
     ConnectorError,
     Context,
     Meter,
+    UnlimitedBudget,
 )
 from connections.connectors.hubspot.paths import Paths
 from connections.models import ConnectedApp, HubSpotAccount
@@ -71,6 +76,17 @@ def knows_labels(account: HubSpotAccount) -> bool:
     return not Paths.of(account.api_version).version.named_links
 
 
+def app_budget(app: ConnectedApp) -> Budget:
+    """An app's call budget: one for all apps that share what its kind limits."""
+    kind = registry.KINDS.get(app.kind)
+    if kind is None or kind.per_second is None:
+        return UnlimitedBudget()
+    shared = json.dumps([app.settings.get(name) for name in kind.limited])
+    digest = hashlib.sha256(shared.encode()).hexdigest()[:32]
+    pace = app.settings.get("requests_per_second") or kind.per_second
+    return SharedBudget(f"{app.kind}:{digest}", {"general": (1, float(pace))})
+
+
 def open_app(
     app: ConnectedApp,
     *,
@@ -85,6 +101,7 @@ def open_app(
         ids that will be used belong to ("": any).
     """
     context = Context(
+        budget=app_budget(app),
         meter=meter or Meter(),
         before_write=before_write,
         allow_private_hosts=settings.ALLOW_PRIVATE_HOSTS,
@@ -115,15 +132,13 @@ class Tested:
 
 def test_connection(owner: Owner) -> Tested:
     """Make the cheapest honest call, and keep what came of it on the connection."""
-    connector = open_owner(owner)
     try:
-        report = connector.test()
+        with closing(open_owner(owner)) as connector:
+            report = connector.test()
     except ConnectorError as exc:
         tested = Tested(exc.code, exc.message, exc.remedy)
     else:
         tested = _tested(owner, report)
-    finally:
-        connector.close()
     owner.tested_at = timezone.now()
     owner.test_code, owner.test_text = tested.code, tested.text
     names = ["identity", "system_id", "tested_at", "test_code", "test_text"]

@@ -42,6 +42,7 @@ class Dialect:
     """How a system words its refusals: the parts that HTTP itself leaves open."""
 
     name = "the system"
+    allowance = "day's"  # whose calls are used up when a pause is `daily`
 
     def refused(self, answer: Answer) -> ConnectorError | None:
         """The error that says no call of ours will do; None for any other answer."""

@@ -319,7 +319,7 @@ class Door:
         self._penalise(call, pause)
         until = datetime.now(UTC) + timedelta(seconds=pause.seconds)
         if pause.daily:
-            text = f"{self._dialect.name}: the day's calls are used up."
+            text = f"{self._dialect.name}: the {self._dialect.allowance} calls are used up."
             spent = LimitError(text, code=Code.QUOTA_SPENT, retry_at=until)
             return _Trouble(spent, reached=False, tries=0)
         error = LimitError(

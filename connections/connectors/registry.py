@@ -13,12 +13,18 @@ from connections.records import Capabilities
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind: where its connector is, the settings and credentials that it takes."""
+    """One kind: where its connector is, the settings and credentials that it takes.
+
+    `per_second` is what it may be asked, of everything that has the same `limited`
+    settings (None: as much as it answers); the setting `requests_per_second` lowers it.
+    """
 
     path: str
     label: str
     settings: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
+    per_second: float | None = None
+    limited: tuple[str, ...] = ()
 
 
 KINDS = {
@@ -33,6 +39,14 @@ KINDS = {
         "PostgreSQL",
         ("schema", "tables", "keys", "change_log"),
         ("dsn",),
+    ),
+    "airtable": Kind(
+        "connections.connectors.airtable.AirtableConnector",
+        "Airtable",
+        ("base_id", "base_url", "change_log", "requests_per_second"),
+        ("token",),
+        per_second=5,
+        limited=("base_url", "base_id"),
     ),
 }
 

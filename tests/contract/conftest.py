@@ -8,8 +8,12 @@ import psycopg
 import pytest
 
 from connections.connectors.hubspot import HubSpotConnector
+from connections.sandbox.airtable.app import Airtable
+from connections.sandbox.airtable.switches import TABLE as AIRTABLE
+from connections.sandbox.host import Host
 from connections.sandbox.hubspot.switches import TABLE
 from connections.sandbox.server import SandboxServer
+from tests.contract.airtable_system import AirtableSystem
 from tests.contract.harness import Naps, System, new_context
 from tests.contract.hubspot_system import HubSpotSystem
 from tests.contract.linkable import Linkable
@@ -120,7 +124,30 @@ def own_probes(database: PostgresSystem) -> PostgresSystem:
     return database
 
 
-@pytest.fixture(params=["hubspot", "postgres"])
+@pytest.fixture(scope="session")
+def _airtable_host() -> Iterator[Host]:
+    with Host(Airtable()) as host:
+        yield host
+
+
+@pytest.fixture
+def airtable(_airtable_host: Host) -> Iterator[AirtableSystem]:
+    """The session's fake Airtable, empty but for the table `probes`."""
+    host = _airtable_host
+    host.reset()
+    system = AirtableSystem(host)
+    assert system.obj.field("title") is not None
+    host.reset_counts()
+    yield system
+    system.connector.close()
+    host.set_faults()
+    host.set_hook(None)
+    host.set_clock(0)
+    system.fake.set_limits(enforced=False, per_base=5, monthly=0)
+    host.set_switches(**{switch.name: switch.default for switch in AIRTABLE})
+
+
+@pytest.fixture(params=["hubspot", "postgres", "airtable"])
 def system(request: pytest.FixtureRequest) -> System:
     """Each connected system in turn."""
     found: System = request.getfixturevalue(
@@ -129,7 +156,7 @@ def system(request: pytest.FixtureRequest) -> System:
     return found
 
 
-@pytest.fixture(params=["hubspot", "postgres"])
+@pytest.fixture(params=["hubspot", "postgres", "airtable"])
 def own_system(request: pytest.FixtureRequest) -> System:
     """Each connected system in turn, its object type free to be changed."""
     found: System = request.getfixturevalue(

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+import pytest
+
 from connections.catalogue import Code
 from connections.connectors.base import Connector, Context
 from connections.records import Canon, Draft, ObjectType, Want
@@ -42,12 +44,15 @@ class System(Protocol):
     """A connected system as a contract test sees it.
 
     `page` and `changed_page` are records of one page of `pages` and of `changed`; `bad`
-    has, for each kind of refusal, values that cause it and the code it must give.
+    has, for each kind of refusal, values that cause it and the code it must give;
+    `lacks` says of fields and values what the system cannot do with them, and of "unique"
+    why it has no unique fields.
     """
 
     name: str
     page: int
     changed_page: int
+    lacks: Mapping[object, str]
     bad: Mapping[str, tuple[Values, Code]]
 
     @property
@@ -93,6 +98,13 @@ def rows(count: int, start: int = 0) -> list[Values]:
 def drafts(values: Sequence[Values]) -> list[Draft]:
     """One draft for each record's values."""
     return [Draft(trace=f"trace-{n}", values=v) for n, v in enumerate(values)]
+
+
+def needs(system: System, *what: object) -> None:
+    """Skip a test of what a system does not have, with the system's own reason."""
+    for thing in what:
+        if thing in system.lacks:
+            pytest.skip(system.lacks[thing])
 
 
 def read_values(system: System, record_id: str) -> dict[str, Canon]:

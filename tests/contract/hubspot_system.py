@@ -21,6 +21,7 @@ class HubSpotSystem:
 
     name = "hubspot"
     page, changed_page = 100, 200
+    lacks: Mapping[object, str] = {}
     bad: Mapping[str, tuple[Values, Code]] = {
         "option": ({"colour": "no_such"}, Code.OPTION_UNKNOWN),
         "length": ({"note": "x" * 65_537}, Code.VALUE_TOO_LONG),

@@ -37,6 +37,7 @@ class PostgresSystem:
 
     name = "postgres"
     page = changed_page = 1000
+    lacks: Mapping[object, str] = {}
     bad: Mapping[str, tuple[Values, Code]] = {
         "option": ({"colour": "no_such"}, Code.OPTION_UNKNOWN),
         "length": ({"note": "x" * 2_001}, Code.VALUE_TOO_LONG),

@@ -13,6 +13,7 @@ from tests.contract.harness import (
     System,
     Values,
     drafts,
+    needs,
     new_context,
     read_values,
     rows,
@@ -87,6 +88,7 @@ def test_a_bad_record_in_the_middle_fails_alone(system: System, count: int, kind
 
 
 def test_a_taken_unique_value_names_the_record_that_has_it(system: System):
+    needs(system, "unique")
     (holder,) = system.plant([{"title": "first", "code": "taken"}])
     (outcome,) = create(system, [{"title": "second", "code": "taken"}])
     assert (outcome.code, outcome.existing_id) == (Code.DUPLICATE_KEY, holder)
@@ -94,6 +96,7 @@ def test_a_taken_unique_value_names_the_record_that_has_it(system: System):
 
 
 def test_the_same_unique_value_twice_in_one_request_is_written_once(system: System):
+    needs(system, "unique")
     many = [*rows(3), {"title": "again", "code": "c1"}, *rows(2, start=3)]
     outcomes = create(system, many)
     twin = outcomes.pop(3)

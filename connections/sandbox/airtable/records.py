@@ -282,7 +282,7 @@ class Batch:
         found = [
             row.id
             for row in self._store.rows(table["id"])
-            if all((row.cells.get(f) or None) == (v or None) for f, v in wanted)
+            if all(row.cells.get(f) == v for f, v in wanted)
         ]
         if len(found) > 1:
             raise invalid("Several records match the merge fields.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from connections.sandbox.airtable.formula import Row as Asked
 from connections.sandbox.airtable.formula import compiled
-from connections.sandbox.airtable.store import Row, Store
+from connections.sandbox.airtable.store import Row, Store, is_blank
 
 Json = dict[str, Any]
 
@@ -49,7 +49,7 @@ class Show:
             if wanted is not None and field["id"] not in wanted:
                 continue
             value = self.cell(table, row, field["id"])
-            if value not in (None, "", [], False):
+            if not is_blank(value):
                 cells[field["id"] if by_id else field["name"]] = value
         return {"id": row.id, "createdTime": stamp(row.created), "fields": cells}
 

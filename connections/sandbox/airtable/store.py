@@ -161,5 +161,10 @@ def new_id(prefix: str) -> str:
     return prefix + "".join(random.choices(LETTERS, k=14))
 
 
+def is_blank(value: object) -> bool:
+    """Whether a cell is left out of answers; a 0 is not."""
+    return value is None or value is False or value == "" or value == []
+
+
 def dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -17,7 +17,7 @@ from connections.sandbox.airtable.errors import (
     not_found,
 )
 from connections.sandbox.airtable.showing import Show
-from connections.sandbox.airtable.store import Row, Store, new_id
+from connections.sandbox.airtable.store import Row, Store, is_blank, new_id
 from connections.sandbox.hubspot.switches import Switches
 
 Json = dict[str, Any]
@@ -162,10 +162,10 @@ class Writer:
 
     def _set(self, row: Row, field_id: str, value: Any, *, moves: bool = True) -> None:
         before = row.cells.get(field_id)
-        if (before or None) == (value or None):
+        if before == value or (is_blank(before) and is_blank(value)):
             return
         row.cells.pop(field_id, None)
-        if value not in (None, "", [], False):
+        if not is_blank(value):
             row.cells[field_id] = value
         if moves:
             row.modified = self._now
