@@ -121,7 +121,8 @@ class ObjectType:
     `refused` says why it cannot be synced (a table without a primary key); "" if it can.
     `read_only_reason` says why it is not `writable`, `unfed` why the system's change feed
     does not tell of it (also "" where the system has none); `key` names the fields that a
-    record's id is made of, where it is made of fields.
+    record's id is made of, where it is made of fields; `changed_field` tells change time
+    where the system itself keeps such a field.
     """
 
     name: str
@@ -136,6 +137,7 @@ class ObjectType:
     read_only_reason: str = ""
     unfed: str = ""
     key: tuple[str, ...] = ()
+    changed_field: str = ""
 
     def field(self, name: str) -> Field | None:
         return next((f for f in self.fields if f.name == name), None)

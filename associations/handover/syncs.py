@@ -62,7 +62,10 @@ def _overview(sync: ObjectSync) -> Section:
         ("Records created", Creates(sync.creates).label),
         ("Deleted records", _deletes(sync)),
         ("Runs", _schedule(sync)),
-        ("App's change time", sync.app_cursor or "none: records are compared"),
+        (
+            "App's change time",
+            sync.app_cursor or "the app's own; without one, records are compared",
+        ),
         ("Time zone of values without one", sync.timezone),
     ]
     if sync.marker:

@@ -247,7 +247,8 @@ class SyncCheck:
                     seen.add((side, name))
 
     def _latest(self, path: str) -> None:
-        if self.spec.app_cursor in ("", "none"):
+        own = self.objects[Side.APP].changed_field
+        if self.spec.app_cursor == "none" or not (self.spec.app_cursor or own):
             self.problems.add(
                 path or f"{self.spec.path}.conflict",
                 "latest needs to know when the app's records changed; name the field "

@@ -11,6 +11,8 @@ from typing import Any
 
 from connections.connectors.base import AuthError, ConnectorError, ScopeError
 
+LOCKED = 423
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -51,6 +53,10 @@ class Dialect:
         if answer.status == 403:
             return ScopeError(f"{self.name} does not permit this call.")
         return None
+
+    def locked(self, answer: Answer) -> bool:
+        """Whether the records are held by another write for a moment."""
+        return answer.status == LOCKED
 
     def limit(self, answer: Answer, attempt: int) -> Pause:
         """How long to wait after a 429 that says nothing itself."""

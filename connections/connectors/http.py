@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -54,7 +54,7 @@ LOCK_PAUSE_S = 2.0  # a 423 lasts this long
 SECRET_LENGTH = 8  # characters; a shorter word could be any
 USER_AGENT = "Crosslink/1.0"
 
-LOCKED, TOO_MANY, MOVING = 423, 429, 477
+TOO_MANY, MOVING = 429, 477
 TIMED_OUT = 408
 
 
@@ -74,6 +74,7 @@ class _Call:
     body: bytes | None
     bucket: str
     safety: Safety
+    headers: Mapping[str, str]
 
 
 class _Trouble(Exception):
@@ -99,7 +100,8 @@ class Door:
 
     Args: base_url, scheme, host and perhaps a path prefix; headers, sent with every
         call (the credential is one of them); context, the caller's budget, meter and
-        right to write; dialect, the system's own wording; sleep, how pauses are spent.
+        right to write; dialect, the system's own wording; secrets, what no error may
+        repeat beside the Authorization header's; sleep, how pauses are spent.
     """
 
     def __init__(
@@ -109,12 +111,13 @@ class Door:
         context: Context,
         *,
         dialect: Dialect | None = None,
+        secrets: Iterable[str] = (),
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._base = base_url.rstrip("/")
         self._headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         self._headers |= headers
-        self._secrets = _secrets(headers)
+        self._secrets = _secrets(headers, secrets)
         self._context = context
         self._dialect = dialect or Dialect()
         self._sleep = sleep
@@ -137,18 +140,19 @@ class Door:
         body: object = None,
         bucket: str = "general",
         safety: Safety = Safety.READ,
+        headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """Make one call, again where that is safe.
 
         Args: body, anything JSON can hold; bucket, the budget it is taken from; safety,
-            what a repetition would do.
+            what a repetition would do; headers, more of them for this call.
         Returns: any 2xx answer, or a 4xx that refuses what this one call held.
         Raises: AuthError, ScopeError, SetupError; LimitError, TransientError once
             pauses and tries are spent; UncertainError for a write that may have taken
             effect.
         """
         raw = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        call = _Call(method, path, query, raw, bucket, safety)
+        call = _Call(method, path, query, raw, bucket, safety, headers or {})
         self._check_scheme()
         doubt, waited = False, 0.0
         for attempt in count(1):
@@ -210,7 +214,7 @@ class Door:
         return answer
 
     def _exchange(self, call: _Call) -> tuple[int, Mapping[str, str], bytes]:
-        headers = dict(self._headers)
+        headers = {**self._headers, **call.headers}
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         session = self._take()
@@ -293,7 +297,7 @@ class Door:
             raise refusal
         if status == TOO_MANY:
             raise self._slow_down(call, answer, attempt)
-        if status == LOCKED:
+        if self._dialect.locked(answer):
             error: ConnectorError = TransientError(f"{name} has locked the records.")
             wait = LOCK_PAUSE_S + random.uniform(0, LOCK_PAUSE_S) * attempt
             raise _Trouble(error, reached=False, pause_s=wait)
@@ -363,9 +367,9 @@ class Door:
             self._idle.append(session)
 
 
-def _secrets(headers: Mapping[str, str]) -> list[bytes]:
-    """What of our headers no error may repeat, even where a system echoes it."""
-    words = headers.get("Authorization", "").split()
+def _secrets(headers: Mapping[str, str], more: Iterable[str]) -> list[bytes]:
+    """What no error may repeat, even where a system echoes it."""
+    words = [*headers.get("Authorization", "").split(), *more]
     return [word.encode() for word in words if len(word) >= SECRET_LENGTH]
 
 

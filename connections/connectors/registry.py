@@ -48,6 +48,14 @@ KINDS = {
         per_second=5,
         limited=("base_url", "base_id"),
     ),
+    "kintone": Kind(
+        "connections.connectors.kintone.KintoneConnector",
+        "Kintone",
+        ("base_url", "app_ids"),
+        ("api_tokens", "username", "password"),
+        per_second=50,  # Kintone counts calls at once only: 100 of a domain
+        limited=("base_url",),
+    ),
 }
 
 

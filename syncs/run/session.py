@@ -247,9 +247,12 @@ class Session:
 
     @property
     def change_field(self) -> str:
-        """The app's column of change time; "" where hashes are compared."""
+        """The app's field of change time, the system's own unless another is named; ""
+        where hashes are compared."""
         cursor = self.sync.app_cursor
-        return "" if cursor == "none" else cursor
+        if cursor == "none":
+            return ""
+        return cursor or self.object_on(Side.APP).changed_field
 
     def field_of(self, side: Side, name: str) -> Field:
         return self.object_on(side).field(name) or Field(name, ValueType.TEXT)

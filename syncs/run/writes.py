@@ -242,6 +242,7 @@ class RecordWriter:
         self._look_for_missing(side, outcomes)
         done = 0
         gone: list[RecordLink] = []
+        moved: list[RecordLink] = []
         unsettled = self._unsettled(batch)
         with transaction.atomic():
             self.session.lease.check()
@@ -264,6 +265,10 @@ class RecordWriter:
                 elif outcome.code == Code.RECORD_GONE:
                     close(change, ChangeOutcome.FAILED, outcome.code, outcome.message)
                     gone.append(link)
+                elif outcome.code == Code.CHANGED_SINCE_PLAN:
+                    close(change, ChangeOutcome.DRIFTED, outcome.code, outcome.message)
+                    self.answers.plan_again(link)
+                    moved.append(link)
                 else:
                     self.answers.refused(change, link, outcome)
             for link_id in unsettled & links.keys():
@@ -273,6 +278,8 @@ class RecordWriter:
             save_links(list(links.values()))
             self.keys.save()
         self._reread_gone(side, gone)
+        if moved:
+            reread(self.session, side, moved)
         self.session.tally.add("updated", side, done)
         self._progress(len(batch))
 

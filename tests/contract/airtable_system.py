@@ -14,13 +14,23 @@ from connections.records import ObjectType, Want
 from connections.sandbox.airtable.app import Airtable
 from connections.sandbox.airtable.tokens import MAIN_BASE
 from connections.sandbox.host import Host
-from tests.contract.harness import COLOURS, FIELDS, TAGS, Naps, Values, new_context
+from tests.contract.harness import (
+    COLOURS,
+    FIELDS,
+    MS,
+    NO_TIME,
+    TAGS,
+    Naps,
+    Values,
+    new_context,
+)
 
 
 class AirtableSystem:
     """The table `probes` of the sandbox's base."""
 
     name = "airtable"
+    grain, behind = MS, NO_TIME
     page = changed_page = 100
     lacks: Mapping[object, str] = {
         "unique": "Airtable holds no field unique",

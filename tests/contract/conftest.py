@@ -1,4 +1,4 @@
-"""Both systems of the contract, and the servers behind them, started once."""
+"""The systems of the contract, and the servers behind them, started once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from connections.sandbox.airtable.app import Airtable
 from connections.sandbox.airtable.switches import TABLE as AIRTABLE
 from connections.sandbox.host import Host
 from connections.sandbox.hubspot.switches import TABLE
+from connections.sandbox.kintone.server import KintoneServer
+from connections.sandbox.kintone.switches import TABLE as KINTONE
 from connections.sandbox.server import SandboxServer
 from tests.contract.airtable_system import AirtableSystem
 from tests.contract.harness import Naps, System, new_context
 from tests.contract.hubspot_system import HubSpotSystem
+from tests.contract.kintone_system import KintoneSystem
 from tests.contract.linkable import Linkable
 from tests.contract.postgres_system import PROBES, PostgresSystem
 from tests.contract.scripted import Scripted
@@ -147,7 +150,30 @@ def airtable(_airtable_host: Host) -> Iterator[AirtableSystem]:
     host.set_switches(**{switch.name: switch.default for switch in AIRTABLE})
 
 
-@pytest.fixture(params=["hubspot", "postgres", "airtable"])
+@pytest.fixture(scope="session")
+def _kintone() -> Iterator[KintoneServer]:
+    with KintoneServer() as server:
+        yield server
+
+
+@pytest.fixture
+def kintone(_kintone: KintoneServer) -> Iterator[KintoneSystem]:
+    """The session's fake Kintone with an empty app `probes`."""
+    system = KintoneSystem(_kintone)
+    assert system.obj.field("title") is not None
+    _kintone.reset_counts()
+    yield system
+    system.connector.close()
+    _kintone.set_faults()
+    _kintone.set_hook(None)
+    _kintone.set_switches(**{switch.name: switch.default for switch in KINTONE})
+    _kintone.reset()
+
+
+SYSTEMS = ["hubspot", "postgres", "airtable", "kintone"]
+
+
+@pytest.fixture(params=SYSTEMS)
 def system(request: pytest.FixtureRequest) -> System:
     """Each connected system in turn."""
     found: System = request.getfixturevalue(
@@ -156,7 +182,7 @@ def system(request: pytest.FixtureRequest) -> System:
     return found
 
 
-@pytest.fixture(params=["hubspot", "postgres", "airtable"])
+@pytest.fixture(params=SYSTEMS)
 def own_system(request: pytest.FixtureRequest) -> System:
     """Each connected system in turn, its object type free to be changed."""
     found: System = request.getfixturevalue(

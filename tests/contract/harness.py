@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import pytest
@@ -22,6 +22,7 @@ from syncs.engine.values import canonical
 Values = Mapping[str, Canon]
 FIELDS = ("title", "code", "amount", "flag", "day", "moment", "colour", "tags", "note")
 COLOURS, TAGS = ("red", "green", "blue"), ("a", "b", "c d")
+MS, NO_TIME = timedelta(milliseconds=1), timedelta(0)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
@@ -46,10 +47,13 @@ class System(Protocol):
     `page` and `changed_page` are records of one page of `pages` and of `changed`; `bad`
     has, for each kind of refusal, values that cause it and the code it must give;
     `lacks` says of fields and values what the system cannot do with them, and of "unique"
-    why it has no unique fields.
+    why it has no unique fields; `grain` is the smallest step of its times, `behind` how far
+    the clock of its pages is back.
     """
 
     name: str
+    grain: timedelta
+    behind: timedelta
     page: int
     changed_page: int
     lacks: Mapping[object, str]

@@ -13,13 +13,23 @@ from connections.connectors.base import Context
 from connections.connectors.hubspot import HubSpotConnector
 from connections.records import Canon, ObjectType, Want
 from connections.sandbox.server import SandboxServer
-from tests.contract.harness import COLOURS, FIELDS, TAGS, Naps, Values, new_context
+from tests.contract.harness import (
+    COLOURS,
+    FIELDS,
+    MS,
+    NO_TIME,
+    TAGS,
+    Naps,
+    Values,
+    new_context,
+)
 
 
 class HubSpotSystem:
     """Contacts of the sandbox, with properties of their own."""
 
     name = "hubspot"
+    grain, behind = MS, NO_TIME
     page, changed_page = 100, 200
     lacks: Mapping[object, str] = {}
     bad: Mapping[str, tuple[Values, Code]] = {

@@ -14,7 +14,7 @@ from connections.catalogue import Code
 from connections.connectors.base import Context
 from connections.connectors.postgres import PostgresConnector
 from connections.records import ObjectType, Want
-from tests.contract.harness import FIELDS, Values, new_context
+from tests.contract.harness import FIELDS, MS, NO_TIME, Values, new_context
 
 PROBES = """
 CREATE TYPE colour AS ENUM ('red', 'green', 'blue');
@@ -36,6 +36,7 @@ class PostgresSystem:
     """The table `probes` of a database of its own."""
 
     name = "postgres"
+    grain, behind = MS, NO_TIME
     page = changed_page = 1000
     lacks: Mapping[object, str] = {}
     bad: Mapping[str, tuple[Values, Code]] = {

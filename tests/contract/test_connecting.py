@@ -52,16 +52,19 @@ def test_a_good_connection_says_who_we_are_in_one_call(system: System):
 
 
 def test_the_kinds_there_are_can_be_built_and_no_other():
-    for kind, credentials in (
-        ("hubspot", {"token": "x" * 20}),
-        ("postgres", {"dsn": "postgresql://a@127.0.0.1/b"}),
+    kintone = {"base_url": "https://x.example"}
+    for kind, settings, credentials in (
+        ("hubspot", {}, {"token": "x" * 20}),
+        ("postgres", {}, {"dsn": "postgresql://a@127.0.0.1/b"}),
+        ("kintone", kintone, {"api_tokens": "a,b"}),
+        ("kintone", kintone, {"username": "a", "password": "b"}),
     ):
-        connector = build(kind, {}, credentials, new_context())
+        connector = build(kind, settings, credentials, new_context())
         assert connector.kind == kind
         connector.close()
     with pytest.raises(SetupError, match="hubspot, postgres"):
         build("abacus", {}, {}, new_context())
-    assert set(KINDS) >= {"hubspot", "postgres"}
+    assert set(KINDS) >= {"hubspot", "postgres", "kintone"}
 
 
 # HubSpot -------------------------------------------------------------------------------

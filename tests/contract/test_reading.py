@@ -106,7 +106,8 @@ def test_times_are_aware_utc_and_the_pages_clock_is_the_systems_own(system: Syst
     assert page.records[0].modified_at == T
     assert page.records[0].modified_at.utcoffset() == timedelta(0)
     assert page.read_at is not None
-    assert abs(datetime.now(UTC) - page.read_at) < timedelta(seconds=60)
+    late = datetime.now(UTC) - page.read_at - system.behind
+    assert abs(late) < timedelta(seconds=60)
     assert page.read_at.utcoffset() == timedelta(0)
 
 
@@ -114,39 +115,44 @@ def test_times_are_aware_utc_and_the_pages_clock_is_the_systems_own(system: Syst
 
 
 def test_a_window_begins_after_its_first_moment_and_holds_its_last(system: System):
+    step = system.grain
     for name, at in (
         ("at start", T),
-        ("just in", T + MS),
-        ("at end", T + 3 * MS),
-        ("past", T + 4 * MS),
+        ("just in", T + step),
+        ("at end", T + 3 * step),
+        ("past", T + 4 * step),
     ):
         system.plant([{"title": name}], at=at)
-    assert window(system, T, T + 3 * MS) == ["at end", "just in"]
-    assert window(system, T + 3 * MS, None) == ["past"]
-    assert window(system, T - MS, T) == ["at start"]
-    assert window(system, T + 4 * MS, None) == []
+    assert window(system, T, T + 3 * step) == ["at end", "just in"]
+    assert window(system, T + 3 * step, None) == ["past"]
+    assert window(system, T - step, T) == ["at start"]
+    assert window(system, T + 4 * step, None) == []
 
 
 def test_more_records_of_one_moment_than_a_page_holds_all_come_once(system: System):
+    step = system.grain
     count = 2 * system.changed_page + 1
     system.plant(rows(count), at=T)
-    system.plant(rows(2, start=count), at=T + MS)
-    assert len(window(system, T - MS, T)) == count
-    found = window(system, T - MS, None)
+    system.plant(rows(2, start=count), at=T + step)
+    assert len(window(system, T - step, T)) == count
+    found = window(system, T - step, None)
     assert found == sorted(f"t{n}" for n in range(count + 2))
 
 
 @pytest.mark.parametrize("count", [0, 1, 350])
 def test_the_count_of_a_window_is_that_of_its_records(system: System, count: int):
+    step = system.grain
     system.plant(rows(count), at=T)
-    system.plant(rows(3, start=count), at=T + 9 * MS)
-    seen = system.connector.window(system.obj, system.want, after=T - MS, until=T + MS)
-    assert seen.count == count == len(window(system, T - MS, T + MS))
+    system.plant(rows(3, start=count), at=T + 9 * step)
+    seen = system.connector.window(
+        system.obj, system.want, after=T - step, until=T + step
+    )
+    assert seen.count == count == len(window(system, T - step, T + step))
 
 
 def test_an_edit_brings_a_record_into_the_window(system: System):
     ids = system.plant(rows(3), at=T)
-    before = datetime.now(UTC) - timedelta(seconds=30)
+    before = datetime.now(UTC) - timedelta(seconds=30) - system.grain
     assert window(system, before, None) == []
     system.edit(ids[1], "edited")
     assert window(system, before, None) == ["edited"]
