@@ -48,11 +48,7 @@ class Insister:
         self, edges: Mapping[Ends, Edge], refused: Mapping[Ends, Outcome]
     ) -> dict[Ends, Outcome]:
         """Of the types that could not be taken off, those that the write left there."""
-        if not refused:
-            return {}
-        ids = sorted({from_id for from_id, _ in refused})
-        now = self.hubspot.associations(self.from_object, self.to_object, ids)
-        held = {(i, e.to_id): e.types for i, links in now.items() for e in links}
+        held = dict(self._held({ends: edges[ends] for ends in refused}))
         return {
             ends: outcome
             for ends, outcome in refused.items()
@@ -90,6 +86,8 @@ class Insister:
             raise
         left = {ends: back[ends] for ends, outcome in found.items() if not outcome.ok}
         self._each(self.hubspot.associate, left)
+        moved = [former[ends] for ends, outcome in found.items() if outcome.ok]
+        self.put_back({(edge.from_id, edge.to_id): edge for edge in moved})
         return {ends: outcome for ends, outcome in found.items() if outcome.ok}
 
     def unlabel(
@@ -104,20 +102,46 @@ class Insister:
             if edge.types & ONE_PRIMARY and rest:
                 lesser[ends] = Edge(edge.from_id, edge.to_id, rest)
         found = self._each(self.hubspot.associate, lesser)
-        if not found:
-            return {}
-        ids = sorted({from_id for from_id, _ in found})
-        now = self.hubspot.associations(self.from_object, self.to_object, ids)
+        held = dict(self._held(lesser))
         return {
             ends: outcome
             for ends, outcome in found.items()
-            if outcome.ok
-            and ends[0] in now
-            and not any(
-                linked.to_id == ends[1] and linked.types & edges[ends].types
-                for linked in now[ends[0]]
+            if outcome.ok and ends in held and not held[ends] & edges[ends].types
+        }
+
+    def put_back(self, edges: Mapping[Ends, Edge]) -> dict[Ends, Outcome]:
+        """Write again what an account took off a pair together with its primary.
+
+        That the plain link and labels stay is how it is expected to be. A record's only
+        link may become primary by itself with that: another write of its other types
+        takes it off.
+
+        Args: edges, from which types were taken. Returns: what could not be put back.
+        """
+        rests = {
+            ends: Edge(*ends, rest)
+            for ends, edge in edges.items()
+            if edge.types & ONE_PRIMARY
+            and (
+                rest := self.known.get(ends[0], {}).get(ends[1], NO_TYPES) - edge.types
             )
         }
+        gone = {ends: rests[ends] for ends, types in self._held(rests) if not types}
+        found = self._each(self.hubspot.associate, gone)
+        led = {
+            ends: rests[ends] for ends, types in self._held(gone) if types & ONE_PRIMARY
+        }
+        self._each(self.hubspot.associate, led)
+        return {ends: outcome for ends, outcome in found.items() if not outcome.ok}
+
+    def _held(self, edges: Mapping[Ends, Edge]) -> list[tuple[Ends, Types]]:
+        """The types that stand on pairs, of those whose record could be read."""
+        if not edges:
+            return []
+        ids = sorted({from_id for from_id, _ in edges})
+        now = self.hubspot.associations(self.from_object, self.to_object, ids)
+        held = {(i, e.to_id): e.types for i, links in now.items() for e in links}
+        return [(ends, held.get(ends, NO_TYPES)) for ends in edges if ends[0] in now]
 
     def _former(self, edge: Edge) -> Edge | None:
         led = edge.types & ONE_PRIMARY

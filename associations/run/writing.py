@@ -120,6 +120,8 @@ class LinkWriter:
             outcomes |= insister.associate(edges, outcomes)
         elif op == "unlabel":
             outcomes |= insister.unlabel(edges, outcomes)
+            taken = {ends: edge for ends, edge in edges.items() if outcomes[ends].ok}
+            outcomes |= insister.put_back(taken)
         still = insister.still_on(off, kept)
         answered = []
         for change in changes:
