@@ -37,15 +37,15 @@ class LinkedAppAdmin(HandoverPages):
         if not request.user.has_perm("syncs.view_objectsync"):
             return found
         may = request.user.has_perms(NEEDS)
-        waiting = unmet(ObjectSync.objects.filter(app=owner))
+        unmet_links = unmet(ObjectSync.objects.filter(app=owner))
         return {
             **found,
-            "waiting": [
+            "unmet_links": [
                 (
                     why,
                     page_url(why.mapping.to_sync) if why.mapping.to_sync.set_up else "",
                 )
-                for why in waiting
+                for why in unmet_links
             ],
             "open_links": [
                 (link, _set_up_url(link), _press_url(link))
