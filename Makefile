@@ -1,7 +1,7 @@
 # What a person types. Everything runs from .venv, which is made on first use and again
 # when a lock file changes. ARGS goes to the command: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgres check bench kill campaign docs lock venv venv-dev browser
+.PHONY: help demo test test-postgres check bench kill campaign matrix docs lock venv venv-dev browser
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -19,6 +19,7 @@ help:
 	@echo "make bench  speed, calls and memory by number of contacts (--database, --sizes)"
 	@echo "make kill   a run killed at every place, and finished by the next"
 	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-5000)"
+	@echo "make matrix  every kind of link mapping under every unknown of HubSpot"
 	@echo "make docs   docs/defaults.md, from the tables that a set-up starts from"
 	@echo "make lock   requirements*.in to requirements*.txt"
 
@@ -103,6 +104,11 @@ kill: venv-dev
 SEEDS ?= 1-5000
 campaign: venv-dev
 	CROSSLINK_CAMPAIGN=$(SEEDS) $(BIN)/python -m pytest $(PARALLEL) tests/test_campaign.py $(ARGS)
+
+# Every value of each switch of the sandbox, and a sample in which every two values meet,
+# with all kinds, types, directions and events of links.
+matrix: venv-dev
+	CROSSLINK_MATRIX=1 $(BIN)/python -m pytest $(PARALLEL) tests/test_matrix.py $(ARGS)
 
 # Such as make bench ARGS="--database postgres --sizes 10000,1000000", which takes hours.
 bench: venv

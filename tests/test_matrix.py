@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import pytest
 
 from connections.connectors import registry
+from connections.sandbox.hubspot.switches import Value
 from connections.sandbox.server import SandboxServer
 from tests.matrix.spec import (
     DIRECTIONS,
@@ -24,6 +27,7 @@ from tests.matrix.spec import (
     synced,
     waits,
 )
+from tests.matrix.switches import VALUES, each_value, every_pair
 from tests.matrix.systems import LABELS, Systems
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -166,3 +170,48 @@ def test_every_cell_ends_as_an_administrator_expects(
     finally:
         systems.close()
     record_property("figures", dict(figures))
+
+
+# Switches --------------------------------------------------------------------------------
+
+
+def settings() -> list[tuple[str, dict[str, Value]]]:
+    """(types, switches) to play: a sample, or with CROSSLINK_MATRIX all of them."""
+    if os.environ.get("CROSSLINK_MATRIX"):
+        all_ = (*each_value(), *every_pair())
+        return [(types, setting) for types in TYPES for setting in all_]
+    return list(zip(cycle(TYPES), every_pair(), strict=False))
+
+
+@pytest.mark.parametrize(("types", "setting"), settings())
+def test_every_cell_ends_the_same_under_each_unknown_of_hubspot(
+    sandbox, pg_dsn, lists, types, setting, record_property
+):
+    whole = bool(os.environ.get("CROSSLINK_MATRIX"))
+    only = () if whole else (("single",), ("two_way",))
+    sandbox.control.set_switches(**setting)
+    systems = Systems(sandbox, pg_dsn, types, *only)
+    try:
+        systems.set_up()
+        systems.run()
+        look(systems, "the first sync", {c: start(c) for c in systems.cells})
+        systems.edit()
+        systems.arrive()
+        systems.run()
+        last = {c: synced(c, arrived=True) for c in systems.cells}
+        look(systems, "a run", last)
+        if whole:
+            rest(systems)
+            look(systems, "a quiet run", last)
+    finally:
+        systems.close()
+    record_property(
+        "figures", {"cells of the matrix under other switches": len(systems.cells)}
+    )
+
+
+def test_the_sample_has_every_two_values_that_can_meet():
+    sample = every_pair()
+    assert len(sample) <= 16
+    for name, values in VALUES.items():
+        assert {s[name] for s in sample} == set(values)

@@ -21,6 +21,11 @@ Known = Mapping[str, Mapping[str, Types]]  # what each record was linked to when
 NO_TYPES: Types = frozenset()
 # Refusals that may mean that a record has one primary only.
 OF_ONE_PRIMARY = (Code.VALUE_INVALID, Code.CONFLICT)
+STUCK = Outcome(
+    False,
+    code=Code.VALUE_INVALID,
+    message="HubSpot makes the link primary again by itself: take the primary off there.",
+)
 _Write = Callable[[str, str, Sequence[Edge]], list[Outcome]]
 
 
@@ -132,7 +137,16 @@ class Insister:
             ends: rests[ends] for ends, types in self._held(gone) if types & ONE_PRIMARY
         }
         self._each(self.hubspot.associate, led)
-        return {ends: outcome for ends, outcome in found.items() if not outcome.ok}
+        stuck = {
+            ends: rests[ends] for ends, types in self._held(led) if types & ONE_PRIMARY
+        }
+        # Then there is no plain link without the primary; a label is not given up.
+        bare = {
+            ends: edges[ends] for ends, edge in stuck.items() if len(edge.types) < 2
+        }
+        self._each(self.hubspot.unlabel, bare)
+        failed = {ends: outcome for ends, outcome in found.items() if not outcome.ok}
+        return failed | dict.fromkeys(stuck.keys() - bare.keys(), STUCK)
 
     def _held(self, edges: Mapping[Ends, Edge]) -> list[tuple[Ends, Types]]:
         """The types that stand on pairs, of those whose record could be read."""

@@ -11,7 +11,7 @@ x1 … x4    only in HubSpot, and without a key: never to be seen in the app
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Pairs = Mapping[str, frozenset[str]]  # the types that a record has with each company
@@ -118,12 +118,16 @@ def refusal(kind: str, types: str) -> str:
     )
 
 
-def cells(types: str) -> Iterator[Cell]:
+def cells(
+    types: str,
+    kinds: Sequence[str] = KINDS,
+    directions: Sequence[str] = DIRECTIONS,
+) -> Iterator[Cell]:
     """The cells of a world."""
-    for kind in KINDS:
+    for kind in kinds:
         if kind in WAITING or refusal(kind, types):
             continue
-        for direction in DIRECTIONS:
+        for direction in directions:
             for event in EVENTS:
                 yield Cell(kind, types, direction, event)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,12 +99,14 @@ class Place:
         return f"{OBJECT[self.direction][0]}{only}"
 
 
-def places(types: str) -> Iterator[Place]:
-    kinds = tuple(k for k in KINDS if k not in WAITING and not refusal(k, types))
-    for kind in kinds:
-        yield Place("two_way", (kind,))
-    for direction in ("to_hubspot", "to_app"):
-        yield Place(direction, kinds)
+def places(mine: Sequence[Cell]) -> Iterator[Place]:
+    """Where some cells live."""
+    kinds = tuple(dict.fromkeys(cell.kind for cell in mine))
+    for direction in dict.fromkeys(cell.direction for cell in mine):
+        if direction == "two_way":
+            yield from (Place(direction, (kind,)) for kind in kinds)
+        else:
+            yield Place(direction, kinds)
 
 
 def key_of(cell: Cell) -> str:
@@ -114,14 +116,19 @@ def key_of(cell: Cell) -> str:
 
 
 class Systems:
-    """Both systems of a world. Args: types, the choice that its mappings make."""
+    """Both systems of a world.
 
-    def __init__(self, sandbox: SandboxServer, dsn: str, types: str) -> None:
+    Args: types, the choice that its mappings make; only, kinds and directions (all).
+    """
+
+    def __init__(
+        self, sandbox: SandboxServer, dsn: str, types: str, *only: Sequence[str]
+    ) -> None:
         self.sandbox, self.dsn, self.types = sandbox, dsn, types
         self.portal, self.client = Portal(sandbox), vendor_client(sandbox)
         self.session = psycopg.connect(dsn, autocommit=True)
-        self.places = tuple(places(types))
-        self.cells = tuple(cells(types))
+        self.cells = tuple(cells(types, *only))
+        self.places = tuple(places(self.cells))
         self.place = {(p.direction, kind): p for p in self.places for kind in p.kinds}
         self.type_ids: dict[str, dict[str, tuple[str, int]]] = {}
         self.records: dict[Cell, str] = {}  # ids in HubSpot
