@@ -20,7 +20,7 @@ help:
 	@echo "make kill   a run killed at every place, and finished by the next"
 	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-5000)"
 	@echo "make matrix  every kind of link mapping under every unknown of HubSpot"
-	@echo "make docs   docs/defaults.md, from the tables that a set-up starts from"
+	@echo "make docs   the pages of docs/ that are made from tables in the code"
 	@echo "make lock   requirements*.in to requirements*.txt"
 
 # $(call install,LOCK) makes .venv hold what a lock file says. The stamp's name carries
@@ -82,6 +82,8 @@ test-postgres: venv-dev
 docs: venv
 	$(BIN)/python -m associations.setup.publishing > docs/defaults.md.new
 	mv docs/defaults.md.new docs/defaults.md
+	$(BIN)/python -m connections.connectors.airtable.publishing > docs/airtable-types.md.new
+	mv docs/airtable-types.md.new docs/airtable-types.md
 
 check: venv-dev
 	$(BIN)/ruff check .

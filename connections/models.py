@@ -20,6 +20,7 @@ class Kind(models.TextChoices):
     """The kinds of connected app that this installation offers."""
 
     POSTGRES = "postgres", "PostgreSQL"
+    AIRTABLE = "airtable", "Airtable"
 
 
 class Connection(models.Model):

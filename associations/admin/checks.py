@@ -15,6 +15,7 @@ from associations.setup.checking import SyncCheck
 from associations.setup.keyed import first_keys
 from associations.setup.labels import MissingLabel, make_labels
 from associations.setup.live import link_table_of
+from associations.setup.mirrors import ends_of, stored_ends
 from associations.setup.problems import Problem, Problems
 from associations.setup.spec import (
     AssociationSpec,
@@ -26,7 +27,7 @@ from associations.setup.spec import (
 )
 from connections import services
 from connections.connectors.base import ConnectorError, SchemaError
-from connections.records import AssociationType, LinkTable, TableReport
+from connections.records import AssociationType, LinkTable, Side, TableReport
 from syncs.admin.forms import FieldMappingForm, MatchKeyForm, ObjectSyncForm, schemas_of
 from syncs.admin.scope import SyncFilterForm
 from syncs.models import ObjectSync
@@ -61,9 +62,11 @@ class CheckedSyncForm(ObjectSyncForm):
         problems = Problems()
         spec = _spec(self, rows)
         app = self.instance.app
+        schemas = schemas_of(self.instance)
+        ends = ends_of(schemas[Side.APP], stored_ends(app.pk, but=[self.instance.name]))
         check = SyncCheck(
             spec,
-            schemas_of(self.instance),
+            schemas,
             problems,
             kind=app.kind,
             labels=services.knows_labels(app.hubspot),
@@ -72,11 +75,13 @@ class CheckedSyncForm(ObjectSyncForm):
         self.settled = check.fields()
         if self.settled is not None:
             keys = first_keys(app.pk)
-            self.types = check.links(self._targets(), self._known_types, keys)
+            self.types = check.links(self._targets(), self._known_types, keys, ends)
             if problems.only(m.problem for m in check.missing) and self._may_make(rows):
                 problems.found[:] = self._make(check.missing)
                 if not problems:
-                    self.types = check.links(self._targets(), self._known_types, keys)
+                    self.types = check.links(
+                        self._targets(), self._known_types, keys, ends
+                    )
             self.joins = check.kept
         if rows.keys_changed and cleaned.get("matching") == Matching.DEFAULT:
             self.add_error(

@@ -225,13 +225,21 @@ class ReferenceEnd:
     @classmethod
     def write(cls, session: Session, work: Mapping[Any, Sequence[Change]]) -> Written:
         patches: dict[int, dict[str, Reference]] = {}
+        planned: dict[int, dict[str, Reference]] = {}
         rows: dict[int, list[tuple[ReferenceEnd, Change]]] = {}
         for end, change in ((e, c) for e, changes in work.items() for c in changes):
             fields = patches.setdefault(change.link_id or 0, {})
             fields[end.name] = Reference(tuple(far_ids(change)))
+            if "ids" in change.before:
+                held = Reference(tuple(change.before["ids"]))
+                planned.setdefault(change.link_id or 0, {})[end.name] = held
             rows.setdefault(change.link_id or 0, []).append((end, change))
         sent = [
-            Patch(rows[i][0][1].link.app_id or "", references=references)  # type: ignore[union-attr]
+            Patch(
+                rows[i][0][1].link.app_id or "",  # type: ignore[union-attr]
+                references=references,
+                expected=planned.get(i, {}),
+            )
             for i, references in patches.items()
         ]
         outcomes = session.app.update(
@@ -241,9 +249,11 @@ class ReferenceEnd:
         done = [i for i, outcome in answers.items() if i and outcome.ok]
         links = RecordLink.objects.in_bulk(done)
         for link_id, link in links.items():
-            for end, change in rows[link_id]:
-                set_ids(link, end.slot, far_ids(change))
             record = answers[link_id].record
+            for end, change in rows[link_id]:
+                # Perhaps more than was written: somebody linked others meanwhile.
+                now = record.references.get(end.name) if record is not None else None
+                set_ids(link, end.slot, far_ids(change) if now is None else now.ids)
             if record is not None and record.modified_at:
                 link.app_modified_at = record.modified_at
         answered = [(c, answers[i]) for i in patches for _, c in rows[i]]

@@ -15,6 +15,7 @@ from associations.setup.filters import NOUN, check_filter
 from associations.setup.guessing import Guess, default_fields
 from associations.setup.joins import Look, check_join, columns_of, find_labels
 from associations.setup.labels import HOW, MissingLabel
+from associations.setup.mirrors import Ends, doubled
 from associations.setup.problems import Problem, Problems, hint
 from associations.setup.spec import (
     AssociationSpec,
@@ -319,12 +320,14 @@ class SyncCheck:
         targets: Mapping[str, tuple[str, str]],
         types: Callable[[str, str], Types],
         keys: Mapping[str, Key] | None = None,
+        ends: Ends | None = None,
     ) -> dict[str, tuple[AssociationType, ...]]:
         """Check the associations.
 
         Args: targets, each sync of the app with its HubSpot and app object's name;
             types, reads the association types from one object to another; keys, the
-            first match key of each sync, () where it has none.
+            first match key of each sync, () where it has none; ends, the reference
+            fields that other syncs map.
         Returns: the types of each, by the association's path.
         """
         self._default_links(targets, types)
@@ -350,6 +353,10 @@ class SyncCheck:
             if field_ is not None and link.to in (keys or {}):
                 far = self.schemas[Side.APP].object(targets[link.to][1])
                 self._names_by(link, field_, (keys or {})[link.to], far)
+            if reference is not None:
+                app, schema = self.objects[Side.APP], self.schemas[Side.APP]
+                if text := doubled(app, reference, schema, ends or {}):
+                    self.problems.add(at, text)
             many = reference is not None and reference.many
             self._types(link, target, types, found, many=many)
         return found

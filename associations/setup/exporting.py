@@ -98,7 +98,10 @@ def _app(app: ConnectedApp) -> Json:
         "hubspot": escape(app.hubspot.name),
     }
     if app.settings:
-        found["settings"] = _text(dict(app.settings))
+        found["settings"] = {
+            key: _number(value) if isinstance(value, float) else _text(value)
+            for key, value in app.settings.items()
+        }
     names = kinds.AVAILABLE[app.kind].credentials
     secrets = {n: app.credential_env[n] for n in names if n in app.credential_env}
     found["credentials"] = secrets or STORED

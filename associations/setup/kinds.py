@@ -7,15 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class KindKeys:
-    """`texts` and `lists` are settings; `credentials` the secrets, all of them needed."""
+    """`texts`, `lists`, `numbers` and `addresses` are settings, of which those `required`
+    must be given; `credentials` the secrets, all of them needed."""
 
     texts: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
 
     @property
     def settings(self) -> tuple[str, ...]:
-        return (*self.texts, *self.lists)
+        return (*self.texts, *self.lists, *self.numbers, *self.addresses)
 
 
 AVAILABLE = {
@@ -23,12 +27,21 @@ AVAILABLE = {
         texts=("schema", "change_log"),
         lists=("tables", "keys"),
         credentials=("dsn",),
-    )
+    ),
+    "airtable": KindKeys(
+        texts=("base_id", "change_log"),
+        numbers=("requests_per_second",),
+        addresses=("base_url",),
+        required=("base_id",),
+        credentials=("token",),
+    ),
 }
 LATER = {
-    "airtable": "The kind airtable",
     "notion": "The kind notion",
     "webflow": "The kind webflow",
     "kintone": "The kind kintone",
 }
-DEFAULTS = {"postgres": {"schema": "public"}}
+DEFAULTS = {
+    "postgres": {"schema": "public"},
+    "airtable": {"base_url": "https://api.airtable.com"},
+}

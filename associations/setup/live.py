@@ -13,6 +13,7 @@ from associations.setup.guessing import Guess
 from associations.setup.joins import Look
 from associations.setup.keyed import first_keys
 from associations.setup.labels import MissingLabel, make_labels
+from associations.setup.mirrors import ends_of, stored_ends
 from associations.setup.problems import Problem, Problems, hint
 from associations.setup.spec import (
     AccountSpec,
@@ -213,9 +214,18 @@ class LiveCheck:
             if settled is not None:
                 keys[sync.name] = settled.match[0] if settled.match else ()
                 checks.append((sync, check, settled))
+        mapped = stored_ends(row.pk, but={s.name for s in app.syncs} | renamed)
         for sync, check, settled in checks:
             self._same_objects(sync, row, check.objects)
-            types = check.links(named, lambda a, b: self._types(account, a, b), keys)
+            ends = ends_of(schemas[Side.APP], mapped)
+            types = check.links(
+                named, lambda a, b: self._types(account, a, b), keys, ends
+            )
+            mapped += [
+                (sync.name, sync.app_object, link.app_field)
+                for link in check.spec.associations
+                if not link.by and link.join is None
+            ]
             settled = replace(settled, associations=check.spec.associations)
             self.plan.syncs[sync.path] = Checked(
                 settled, check.objects, types, check.kept

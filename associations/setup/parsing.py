@@ -144,7 +144,11 @@ def _settings(keys: Keys, kind: str) -> Mapping[str, Any]:
         return {}  # the kind is the problem; its settings cannot be judged
     inner = keys.map("settings", f"The settings of {kind}", known.settings)
     if inner is None:
+        for key in known.required:
+            keys.bad("settings", f"The settings of {kind} need {key}.")
         return {}
+    for key in known.required:
+        inner.required(key)
     found: dict[str, Any] = {}
     for key in known.texts:
         default = kinds.DEFAULTS.get(kind, {}).get(key, "")
@@ -153,6 +157,15 @@ def _settings(keys: Keys, kind: str) -> Mapping[str, Any]:
     for key in known.lists:
         if inner.given(key):
             found[key] = inner.texts(key)
+    for key in known.numbers:
+        if (number := inner.rate(key, None)) is not None:
+            found[key] = number
+    for key in known.addresses:
+        default = kinds.DEFAULTS.get(kind, {}).get(key, "")
+        url = inner.text(key, default, longest=300).rstrip("/")
+        check_url(inner, key, url)
+        if url != default:
+            found[key] = url
     return found
 
 

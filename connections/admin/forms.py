@@ -24,9 +24,13 @@ else:
 
 LEAST_FOR_TAIL = 20  # characters a secret must have before its last four are shown
 LISTS = {"tables", "keys"}
+NUMBERS = {"requests_per_second"}
 DEFAULTS = {"schema": "public"}
 WORDS = {
     "token": ("Access token", "Of a private app (service key) in this account."),
+    "base_id": ("Base", "Its id, app and fourteen letters, from the base's address."),
+    "base_url": ("Address", "Blank: the system's own."),
+    "requests_per_second": ("Calls per second", "Blank: as many as the system allows."),
     "dsn": ("Connection URL", "postgresql://user:password@host:5432/database"),
     "schema": ("Schema", "Whose tables are offered."),
     "tables": ("Tables", "Comma-separated; blank offers every table of the schema."),
@@ -37,6 +41,23 @@ WORDS = {
     "keys": (
         "Keys of views",
         "Comma-separated, such as active_people.id: the columns that tell rows apart.",
+    ),
+}
+
+
+BY_KIND = {
+    ("airtable", "token"): (
+        "Personal access token",
+        "With the scopes data.records:read, data.records:write, schema.bases:read and "
+        "webhook:manage, and access to the base; or a service account's.",
+    ),
+    ("airtable", "change_log"): (
+        "Change log",
+        "Blank: a webhook's log tells what changed. off: it is not used.",
+    ),
+    ("airtable", "requests_per_second"): (
+        "Calls per second",
+        "Of the 5 that Airtable allows for each base; blank for all of them.",
     ),
 }
 
@@ -54,9 +75,17 @@ def masked(secret: object) -> str:
     return f"••••{text[-4:]}" if len(text) >= LEAST_FOR_TAIL else "••••"
 
 
-def secret_field(key: str, stored: Mapping[str, Any], env: str) -> forms.CharField:
+def words(kind: str, key: str) -> tuple[str, str]:
+    """What a setting or credential is called in a form, and how it is explained."""
+    usual = WORDS.get(key, (key.replace("_", " ").capitalize(), ""))
+    return BY_KIND.get((kind, key), usual)
+
+
+def secret_field(
+    key: str, stored: Mapping[str, Any], env: str, kind: str = "hubspot"
+) -> forms.CharField:
     """A write-only field: never shown again, blank keeps what is stored."""
-    label, help_text = WORDS.get(key, (key.replace("_", " ").capitalize(), ""))
+    label, help_text = words(kind, key)
     if key in stored:
         source = f" from {env}" if env else ""
         help_text = f"Stored{source}: {masked(stored[key])}. Leave blank to keep it."
@@ -149,19 +178,24 @@ class ConnectedAppForm(AppForm):
         self._kind = KINDS[self._chosen_kind()]
         self._names = {f"setting_{key}": key for key in self._kind.settings}
         for name, key in self._names.items():
-            self.fields[name] = self._setting(key, app.settings.get(key))
+            self.fields[name] = self._setting(
+                self._chosen_kind(), key, app.settings.get(key)
+            )
+            self.fields[name].required = key in self._kind.required
         self._secrets = {f"secret_{key}": key for key in self._kind.credentials}
         for name, key in self._secrets.items():
             env = app.credential_env.get(key, "")
-            self.fields[name] = secret_field(key, app.credentials, env)
+            self.fields[name] = secret_field(
+                key, app.credentials, env, self._chosen_kind()
+            )
 
     def _chosen_kind(self) -> str:
         asked = self.data.get("kind") or self.initial.get("kind") or self.instance.kind
         return str(asked) if asked in Kind.values else Kind.values[0]
 
     @staticmethod
-    def _setting(key: str, stored: Any) -> forms.CharField:
-        label, help_text = WORDS.get(key, (key.replace("_", " ").capitalize(), ""))
+    def _setting(kind: str, key: str, stored: Any) -> forms.CharField:
+        label, help_text = words(kind, key)
         initial = ", ".join(stored) if isinstance(stored, list) else stored
         return forms.CharField(
             label=label,
@@ -170,6 +204,15 @@ class ConnectedAppForm(AppForm):
             initial=initial or DEFAULTS.get(key, ""),
             widget=TextInput(),
         )
+
+    def _number(self, name: str, text: str) -> float | None:
+        try:
+            number = float(text or "nan")
+        except ValueError:
+            number = 0.0
+        if text and not 0 < number < float("inf"):
+            self.add_error(name, "Give a number above 0, or nothing.")
+        return number if number > 0 else None
 
     @property
     def kind_fields(self) -> list[str]:
@@ -182,6 +225,8 @@ class ConnectedAppForm(AppForm):
         settings = dict(app.settings)
         for name, key in self._names.items():
             value: Any = given.get(name, "").strip()
+            if key in NUMBERS:
+                value = self._number(name, value)
             if key in LISTS:
                 value = [part.strip() for part in value.split(",") if part.strip()]
             settings.pop(key, None)

@@ -13,7 +13,8 @@ from connections.records import Capabilities
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind: where its connector is, the settings and credentials that it takes.
+    """One kind: where its connector is, the settings and credentials that it takes, and
+    which settings it cannot do without.
 
     `per_second` is what it may be asked, of everything that has the same `limited`
     settings (None: as much as it answers); the setting `requests_per_second` lowers it.
@@ -23,6 +24,7 @@ class Kind:
     label: str
     settings: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
     per_second: float | None = None
     limited: tuple[str, ...] = ()
 
@@ -45,6 +47,7 @@ KINDS = {
         "Airtable",
         ("base_id", "base_url", "change_log", "requests_per_second"),
         ("token",),
+        required=("base_id",),
         per_second=5,
         limited=("base_url", "base_id"),
     ),
