@@ -69,6 +69,8 @@ class Command(Base):
             for measured in measure(size, options["database"]):
                 found.append(measured)
                 self._line(measured)
+                # A long run's figures must not be lost with a folder that went meanwhile.
+                file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_text(json.dumps([m.json() for m in found], indent=1))
         within = [self.compare(run, found) for run in RUNS]
         if not all(within):
