@@ -103,6 +103,11 @@ class Counter:
                 return Over(most, type_, tuple(having))
         return None
 
+    def drop(self, far: object, types: Types | None) -> None:
+        """A pair is about to lose these types; None: to go."""
+        held = self._held.get(far, frozenset())
+        self.set(far, frozenset() if types is None else held - types)
+
     def set(self, far: object, types: Types) -> None:
         """Count a pair as carrying these types; none: it is gone."""
         if types:

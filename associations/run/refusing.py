@@ -12,6 +12,8 @@ from associations.models import AssociationType as StoredType
 from associations.run.ends import parts
 from associations.run.fars import Fars
 from associations.run.mappings import Mapped, Pair
+from associations.run.stored import types_of
+from connections import schemas
 from connections.catalogue import Code
 from connections.records import AssociationType, Linked, Side
 from syncs.models import Change, RecordLink
@@ -112,7 +114,22 @@ class Refuser:
             link__isnull=False,
             other_link__isnull=False,
         )
-        return [(a or 0, b or 0) for a, b in rows.values_list("link", "other_link")]
+        stored = [(a or 0, b or 0) for a, b in rows.values_list("link", "other_link")]
+        return stored + [
+            (c.link_id or 0, c.other_link_id or 0)
+            for c in self._shares_before(side)
+            if c.mapping_key == mapped.key
+        ]
+
+    def _shares_before(self, side: Side) -> list[Change]:
+        """New links of the chunk's records that were planned before these."""
+        new = (ChangeKind.LINK, ChangeKind.RELABEL)
+        mine = {m.key for m in self.pair.mappings}
+        return [
+            c
+            for c in self.chunk.changes
+            if c.side == side and c.kind in new and c.mapping_key in mine
+        ]
 
     def _in_hubspot(
         self, mapped: Mapped, keys: Sequence[int]
@@ -168,41 +185,76 @@ class Refuser:
         if not new:
             return
         near_caps, labels = self._caps(self.pair.from_object, self.pair.to_object)
-        far_caps, _ = self._caps(self.pair.to_object, self.pair.from_object, far=True)
+        far_caps, far_labels = self._caps(
+            self.pair.to_object, self.pair.from_object, far=True
+        )
         if not near_caps and not far_caps:
             return
         inverse = self._inverses()
         fars = self._far_counters(new, far_caps) if far_caps else {}
-        for link_id, result in sorted(results.items()):
-            link = self.links[link_id]
-            held = {e.to_id: e.types for e in self.edges.get(link.hubspot_id or "", ())}
-            near = Counter(near_caps, held)
-            for write in result.hubspot:  # what goes makes room first
-                if write.kind == "dissociate":
-                    there = self._hubspot_id(write.far_key)
-                    near.set(there, frozenset())
-                    if there in fars:
-                        fars[there].set(link.hubspot_id, frozenset())
-            for change in (c for i, c in new if i == link_id):
-                write = next(w for w in result.hubspot if w.far_key == change.far_key)
-                there = self._hubspot_id(change.far_key or 0)
-                added = write.types - ONE_PRIMARY - held.get(there, frozenset())
-                back = frozenset(inverse[t] for t in write.types if t in inverse)
-                over = near.over(there, added)
-                who, way = link, (self.pair.from_object, self.pair.to_object)
-                if over is None and there in fars:
-                    over = fars[there].over(link.hubspot_id or f"new {link_id}", back)
-                    far = self.fars.link_of(change.far_key or 0)
-                    who, way = far or link, way[::-1]
-                if over is not None:
-                    text = self._over(who, over, way, labels)
-                    self._refuse(
-                        link_id, change, Side.HUBSPOT, Code.LIMIT_REACHED, text
-                    )
-                    continue
-                near.set(there, write.types)
-                if there in fars:
-                    fars[there].set(link.hubspot_id or f"new {link_id}", back)
+        for earlier in self._shares_before(Side.HUBSPOT):
+            self._count_before(earlier, fars, inverse)
+        nears = {i: self._near_counter(self.links[i], near_caps) for i in results}
+        for link_id, result in results.items():  # what goes makes room first
+            self._make_room(link_id, result, nears[link_id], fars, inverse)
+        for link_id, change in new:
+            near, link = nears[link_id], self.links[link_id]
+            writes = results[link_id].hubspot
+            types = next(w for w in writes if w.far_key == change.far_key).types
+            there = self._hubspot_id(change.far_key or 0)
+            here = link.hubspot_id or f"new {link_id}"
+            held = {e.to_id: e.types for e in self.edges.get(here, ())}
+            added = types - ONE_PRIMARY - held.get(there, frozenset())
+            back = frozenset(inverse[t] for t in types if t in inverse)
+            text = ""
+            if over := near.over(there, added):
+                text = self._over(link, over, labels, near=True)
+            elif there in fars and (over := fars[there].over(here, back)):
+                far = self.fars.link_of(change.far_key or 0)
+                text = self._over(far or link, over, far_labels, near=False)
+            if text:
+                self._refuse(link_id, change, Side.HUBSPOT, Code.LIMIT_REACHED, text)
+                continue
+            near.set(there, types)
+            if there in fars:
+                fars[there].set(here, back)
+
+    def _count_before(
+        self,
+        change: Change,
+        fars: Mapping[str, Counter],
+        inverse: Mapping[AssociationType, AssociationType],
+    ) -> None:
+        near, far = change.link, change.other_link
+        there = (far.hubspot_id or "") if far is not None else ""
+        if near is not None and there in fars:
+            types = types_of(change.after.get("types", ()))
+            back = frozenset(inverse[t] for t in types if t in inverse)
+            fars[there].set(near.hubspot_id or f"new {near.pk}", back)
+
+    def _near_counter(self, link: RecordLink, caps: Caps) -> Counter:
+        links = self.edges.get(link.hubspot_id or "", ())
+        return Counter(caps, {e.to_id: e.types for e in links})
+
+    def _make_room(
+        self,
+        link_id: int,
+        result: Result,
+        near: Counter,
+        fars: Mapping[str, Counter],
+        inverse: Mapping[AssociationType, AssociationType],
+    ) -> None:
+        """Count what a record's links are about to lose, at both ends."""
+        here = self.links[link_id].hubspot_id
+        for write in result.hubspot:
+            taken: Types | None = None  # the whole pair
+            if write.kind != "dissociate":
+                taken = write.types if write.kind == "unlabel" else write.off
+            there = self._hubspot_id(write.far_key)
+            near.drop(there, taken)
+            if there in fars:
+                back = {inverse[t] for t in taken or () if t in inverse}
+                fars[there].drop(here, None if taken is None else frozenset(back))
 
     def _hubspot_id(self, key: int) -> str:
         far = self.fars.link_of(key)
@@ -266,19 +318,41 @@ class Refuser:
             for i, links in read.items()
         }
 
+    def _called(self, held: Sequence[object], *, near: bool) -> list[str]:
+        """What people call the records at the other ends; HubSpot's id where we have
+        none. Args: near, whether the full record is the near one."""
+        sync = self.pair.to_sync if near else self.session.sync
+        ids = [str(h) for h in held]
+        rows = RecordLink.objects.filter(sync=sync, hubspot_id__in=ids)
+        names = {row.hubspot_id or "": show(row) for row in rows.defer("baseline")}
+        for one in ids:
+            new = one.removeprefix("new ")
+            if new != one:  # planned by this run, and without an id yet
+                key = int(new)
+                link = self.fars.link_of(key) if near else self.links.get(key)
+                names[one] = show(link) if link is not None else "a new record"
+        return [names.get(one, one) for one in ids]
+
     def _over(
         self,
         who: RecordLink,
         over: Over,
-        way: tuple[str, str],
         labels: Mapping[AssociationType, str],
+        *,
+        near: bool,
     ) -> str:
-        what = (
-            "links" if over.type is None else f"{labels.get(over.type) or 'such'} links"
-        )
-        held = [str(h) for h in over.held[:NAMED]]
+        """Which limit a record has reached, and by what. Args: near, whether it is the
+        record that the sync is of."""
+        what = "links"
+        if over.type is not None:
+            what = f"{labels.get(over.type) or 'such'} links"
+        mine = self.session.object_on(Side.HUBSPOT).name
+        account = self.session.sync.app.hubspot
+        other = schemas.load_object(account, self.pair.to_sync.hubspot_object).name
+        one, two = (mine, other) if near else (other, mine)
+        held = self._called(over.held[:NAMED], near=near)
         rest = ", …" if len(over.held) > NAMED else ""
         return (
-            f"HubSpot allows a record {over.most} {what} from {way[0]} to {way[1]}, and "
-            f"{show(who)} has them already: {', '.join(held)}{rest}."
+            f"HubSpot allows {over.most} {what} from one of {one} to {two}, and "
+            f"{show(who)} has as many: {', '.join(held)}{rest}."
         )
