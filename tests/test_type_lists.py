@@ -295,6 +295,10 @@ def test_labels_on_their_own_fields_share_a_pair_and_come_out_as_they_went_in(wo
 @pytest.mark.integration
 @pytest.mark.django_db(transaction=True)
 def test_a_missing_label_is_made_in_hubspot_once_that_is_confirmed(world):
+    world.sql(
+        "CREATE TABLE works (person int REFERENCES people, company int REFERENCES "
+        "companies, role text, UNIQUE (person, company, role))"
+    )
     world.set_up()
     HubSpotAccount.objects.update(credential_env={"token": "${HUBSPOT_TOKEN}"})
     tree = yaml.safe_load(export())
@@ -321,10 +325,27 @@ def test_a_missing_label_is_made_in_hubspot_once_that_is_confirmed(world):
     links.append({"app_field": "nowhere", "to": "Companies", "type": "Other"})
     with pytest.raises(SetupRefused, match="nowhere"):
         apply(yaml.safe_dump(tree), environ, create_labels=True)
-    links[1:] = []
+    links[:] = [works(["Adviser", "Speaker", "24/7 Hilfe"])]
+    text = yaml.safe_dump(tree)
+    with pytest.raises(SetupRefused, match="add --create-labels"):
+        apply(text, environ)
+    made = apply(text, environ, create_labels=True)
+    assert [line for line in made if line.startswith("HubSpot label")] == [
+        f"HubSpot label {text!r} from 0-1 to 0-2 added"
+        for text in ("Adviser", "Speaker")
+    ]
+    assert apply(text, environ, create_labels=True) == []
+    links[:] = [{"app_field": "company_id", "to": "Companies"}]
     links[0]["type"] = "Other"
     with pytest.raises(SetupRefused, match="no label 'Other'"):
         apply(yaml.safe_dump(tree), environ)
+
+
+def works(texts: list[str]) -> dict[str, Any]:
+    """A join table whose values stand for some labels."""
+    join = {"name": "works", "from": "person", "to": "company", "label": "role"}
+    labels = {f"role {at}": text for at, text in enumerate(texts)}
+    return {"join_table": join, "to": "Companies", "labels": labels}
 
 
 class FullHubSpot:

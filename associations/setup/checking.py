@@ -491,7 +491,8 @@ class SyncCheck:
             except ConnectorError as exc:
                 self.problems.add(f"{link.path}.labels", f"{exc.code}: {exc.message}")
                 return
-            meant = find_labels(link, near, target.id, known, self.problems, more)
+            made = self.missing
+            meant = find_labels(link, near, target.id, known, self.problems, made, more)
             found[link.path] = tuple(dict.fromkeys(meant.values()))
         if join is not None and len(meant) == len(link.labels):
             self.kept[link.path] = columns_of(link, join, meant)

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from associations.setup.keys import Keys, shown
-from associations.setup.problems import Problems, hint, key_path
+from associations.setup.labels import HOW, MissingLabel
+from associations.setup.problems import Problem, Problems, hint, key_path
 from associations.setup.spec import AssociationChoice, AssociationSpec, JoinSpec
-from associations.setup.types import find_types
+from associations.setup.types import UnknownLabel, find_types
 from connections.connectors.base import ConnectorError
 from connections.records import (
     AssociationType,
@@ -198,9 +199,14 @@ def find_labels(
     to_object: str,
     known: Sequence[AssociationTypeInfo],
     problems: Problems,
+    missing: list[MissingLabel],
     more: str = "",
 ) -> dict[str, AssociationType]:
-    """The type that each value means. Args: more, to add where one is not known."""
+    """The type that each value means.
+
+    Args: missing, takes the labels that could be made; more, to add where one is not
+        known, and cannot be made.
+    """
     found: dict[str, AssociationType] = {}
     for value, word in link.labels:
         try:
@@ -208,8 +214,13 @@ def find_labels(
                 word, from_object, to_object, known, many=False
             )
         except ConnectorError as exc:
-            path = key_path(f"{link.path}.labels", value)
-            problems.add(path, f"{exc.code}: {exc.message}{more}")
+            makes = isinstance(exc, UnknownLabel) and not more
+            text = f"{exc.code}: {exc.message}{f' {HOW}' if makes else more}"
+            problem = Problem(key_path(f"{link.path}.labels", value), text)
+            problems.add(problem.path, problem.text)
+            if makes and isinstance(exc, UnknownLabel):
+                ends = from_object, to_object
+                missing.append(MissingLabel(problem, *ends, exc.label))
     return found
 
 
