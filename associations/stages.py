@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -17,6 +18,14 @@ from associations.run.answers import (
     remember_half,
     took_effect,
 )
+from associations.run.closing import (
+    LATER,
+    Later,
+    can_close,
+    paired_by_now,
+    read_by_now,
+    renew,
+)
 from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.keeping import COUNTED, KINDS
 from associations.run.key_ends import named_by_now
@@ -27,13 +36,14 @@ from associations.run.proving import PLACE, Proof
 from associations.run.reading import read_links
 from associations.run.restoring import Standing
 from associations.run.retrying import targets_moved
+from associations.run.sharing import shares
 from associations.run.skipping import count_skipped, in_scope_again
 from associations.run.undoing import LinkUndoer
 from associations.run.writing import LinkWriter
-from connections.catalogue import Code
 from connections.records import Side
-from syncs.models import Change, RecordLink
+from syncs.models import Change, RecordLink, SyncRun
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
+from syncs.run.closing import closes
 from syncs.run.gates import Question, Relation, Walk
 from syncs.run.holding import check_limits
 from syncs.run.idset import IdSet, pages
@@ -60,6 +70,7 @@ class AssociationStage:
         self._edges: dict[str, Edges] = {}
         self._writer: LinkWriter | None = None
         self._proof: Proof | None = None
+        self._later: Later | None = None
 
     def targets(self, sync_ids: Sequence[int]) -> Mapping[int, set[int]]:
         found: dict[int, set[int]] = {}
@@ -83,6 +94,12 @@ class AssociationStage:
         self.pairs = load_pairs(session)
         self._writer = LinkWriter(session, self.pairs)
         self._proof = Proof(session, self.pairs)
+        self._later = Later(session.run)
+
+    @property
+    def later(self) -> Later:
+        assert self._later is not None, "prepare() comes first"
+        return self._later
 
     @property
     def writer(self) -> LinkWriter:
@@ -140,10 +157,17 @@ class AssociationStage:
     def plan(self, chunk: Chunk) -> None:
         for pair in self.pairs:
             edges = self._edges.get(pair.to_object, {})
-            LinkPlanner(chunk, pair, edges, self._proof).plan()
+            for links in shares(chunk.links, partial(_links_of, pair, edges)):
+                planner = LinkPlanner(chunk, pair, edges, self._proof, links=links)
+                planner.plan()
+                if pair.to_sync.pk in self.later.targets:
+                    self.later.add(planner.waiting)
 
     def place(self) -> Mapping[str, Any]:
-        return {PLACE: self._proof.json()} if self._proof is not None else {}
+        if self._proof is None:
+            return {}
+        later = self.later.json()
+        return {PLACE: self._proof.json()} | ({LATER: later} if later else {})
 
     def swept(self, session: Session) -> None:
         if self._proof is not None:
@@ -164,6 +188,8 @@ class AssociationStage:
 
     def apply(self, session: Session) -> None:
         """Write the links, read back what was written, and settle what that shows."""
+        if session.run.as_planned and closes(session.run):
+            renew(session, self._look)
         self._writer_apply()
         if session.run.undo_of_id is not None:
             return  # what was taken back was read back, and nothing else is written
@@ -190,11 +216,7 @@ class AssociationStage:
         """Plan the links of some records again. Returns how many changes that made."""
         planned = 0
         for some in link_ids.chunks(READ_AT_ONCE):
-            links = list(RecordLink.objects.filter(pk__in=some).order_by("pk"))
-            chunk = Chunk(session, links, set())
-            self.read(chunk)
-            note_answers(session, some, self._edges)
-            self.plan(chunk)
+            chunk = self._look(session, some, told=True)
             if session.run.as_planned:
                 _leave_undecided(chunk)
             with transaction.atomic():
@@ -202,6 +224,19 @@ class AssociationStage:
                 save_links([x for x in chunk.links if x.pk in chunk.touched])
             planned += len(chunk.changes)
         return planned
+
+    def _look(
+        self, session: Session, link_ids: Sequence[int], *, told: bool = False
+    ) -> Chunk:
+        """Read and plan the links of some records. Args: told, what this run wrote is
+        noted as it is read back."""
+        links = list(RecordLink.objects.filter(pk__in=link_ids).order_by("pk"))
+        chunk = Chunk(session, links, set())
+        self.read(chunk)
+        if told:
+            note_answers(session, link_ids, self._edges)
+        self.plan(chunk)
+        return chunk
 
     def _resolvable(self, session: Session) -> Iterator[list[int]]:
         """Records with a pending link whose far record is paired by now, or with one
@@ -212,17 +247,7 @@ class AssociationStage:
             return
         for skipped in in_scope_again(session, self.pairs):
             yield from _link_ids(skipped)
-        rows = AssociationLink.objects.filter(
-            mapping__sync=session.sync,
-            state=LinkState.PENDING,
-            other__hubspot_id__isnull=False,
-            other__app_id__isnull=False,
-            other__hubspot_gone_at__isnull=True,
-            other__app_gone_at__isnull=True,
-            other__hubspot_vanished_at__isnull=True,
-            other__app_vanished_at__isnull=True,
-        ).exclude(Q(other__state=RecordState.EXCLUDED) | Q(code=Code.CONFLICT))
-        yield from _link_ids(rows)
+        yield from _link_ids(paired_by_now(session.sync.pk))
 
     # What earlier runs left -------------------------------------------------------------
 
@@ -243,9 +268,7 @@ class AssociationStage:
         asked = [c.link_id for c in left if c.link_id]
         for due in (
             asked,
-            *self._resolvable(session),
-            *self._now_known(session),
-            *(i for rows in named_by_now(session) for i in _link_ids(rows)),
+            *self._possible_now(session),
             *_link_ids(targets_moved(session)),
         ):
             RecordLink.objects.filter(pk__in=due).update(dirty=True)
@@ -292,24 +315,23 @@ class AssociationStage:
         for kind, links in by_kind(work):
             kind.refresh(session, links)
 
-    def _now_known(self, session: Session) -> Iterator[list[int]]:
-        """Records with a pending link to a record that has been read since, some at a
-        time."""
-        for side in Side:
-            rows = AssociationLink.objects.filter(
-                mapping__sync=session.sync,
-                state=LinkState.PENDING,
-                other__isnull=True,
-                side=side.other,
-            ).exclude(other_remote_id="")
-            targets = AssociationMapping.objects.filter(sync=session.sync)
-            for target in set(targets.values_list("to_sync", flat=True)):
-                known = RecordLink.objects.filter(
-                    **{f"{side.other}_id__isnull": False}, sync=target
-                ).values(f"{side.other}_id")
-                yield from _link_ids(
-                    rows.filter(mapping__to_sync=target, other_remote_id__in=known)
-                )
+    # Circles of syncs --------------------------------------------------------------------
+
+    def can_close(self, run: SyncRun, later: Collection[int]) -> bool:
+        return can_close(run, later)
+
+    def closable(self, session: Session) -> Iterator[list[int]]:
+        if session.run.dry_run:
+            yield from self.later.ids(session.sync.pk)
+        else:
+            yield from self._possible_now(session)
+
+    def _possible_now(self, session: Session) -> Iterator[list[int]]:
+        """Records with a link that waited, and may wait for nothing any more."""
+        yield from self._resolvable(session)
+        sync_id = session.sync.pk
+        for rows in (*read_by_now(sync_id), *named_by_now(sync_id)):
+            yield from _link_ids(rows)
 
     def absorbed(self, links: Mapping[int, int]) -> None:
         rows = AssociationLink.objects.filter(
@@ -397,6 +419,12 @@ class AssociationStage:
                 "failing": states.get(LinkState.FAILING, 0),
             }
         }
+
+
+def _links_of(pair: Pair, edges: Edges, link: RecordLink) -> int:
+    """How many links of a pair of objects a record has, as either side was read."""
+    in_app = sum(len(m.end.ids(link) or ()) for m in pair.mappings)
+    return len(edges.get(link.hubspot_id or "", ())) + in_app
 
 
 def _that_had_links(links: Sequence[RecordLink]) -> list[RecordLink]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from syncs.models import Change, RecordLink
+from syncs.models import Change, RecordLink, SyncRun
 from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
 from syncs.run.archiving import Archiver
 from syncs.run.gates import Question, Relation, Walk
@@ -77,6 +77,12 @@ class RecordStage:
 
     def resolve(self, session: Session) -> None:
         resolve_records(session)
+
+    def can_close(self, run: SyncRun, later: Collection[int]) -> bool:
+        return False
+
+    def closable(self, session: Session) -> Iterable[Sequence[int]]:
+        return ()
 
     def absorbed(self, links: Mapping[int, int]) -> None:
         """Nothing: what hangs on a record link here moves with it."""

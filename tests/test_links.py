@@ -261,10 +261,11 @@ def test_the_main_job_ends_the_same_under_each_unknown_of_hubspot(world, name, v
     assert silent(world)
 
 
-def test_a_primary_moves_where_hubspot_refuses_a_second_one(world):
+@pytest.mark.parametrize("archive", ["leaves_plain", "removes_pair"])
+def test_a_primary_moves_where_hubspot_refuses_a_second_one(world, archive):
     plant(world)
     world.run()
-    world.sandbox.control.set_switches(second_primary="refuse")
+    world.sandbox.control.set_switches(second_primary="refuse", primary_archive=archive)
     move(world, ANN, B)
     report = world.run()
     assert report["status"] == "succeeded"

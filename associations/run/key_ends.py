@@ -261,9 +261,9 @@ def is_shared(remote_id: str) -> bool:
     return remote_id.startswith(SEVERAL)
 
 
-def named_by_now(session: Session) -> Iterator[QuerySet[AssociationLink]]:
+def named_by_now(sync_id: int | None) -> Iterator[QuerySet[AssociationLink]]:
     """Links to texts that named nobody, or several records, and may name one now."""
-    rows = AssociationMapping.objects.filter(sync=session.sync, by=By.MATCH_KEY)
+    rows = AssociationMapping.objects.filter(sync=sync_id, by=By.MATCH_KEY)
     for mapping in rows:
         keys = RecordKey.objects.filter(
             sync=mapping.to_sync_id,

@@ -27,8 +27,17 @@ Types = frozenset[AssociationType]
 class Ledger:
     """The rows of some records' links under one pair of objects, read and brought up."""
 
-    def __init__(self, chunk: Chunk, pair: Pair, links: Sequence[RecordLink]) -> None:
+    def __init__(
+        self,
+        chunk: Chunk,
+        pair: Pair,
+        links: Sequence[RecordLink],
+        share: Sequence[RecordLink],
+    ) -> None:
+        """Args: links, the records that are planned; share, those besides them, too,
+        that take no part."""
         self.chunk, self.pair, self.run = chunk, pair, chunk.session.run
+        self._share = share
         self._base: dict[tuple[str, int], dict[int, Types]] = {}
         self._rows: dict[tuple[str, int, int], int] = {}
         self._apart: dict[tuple[str, int], dict[int, AssociationLink]] = {}
@@ -120,7 +129,7 @@ class Ledger:
 
     def _forget_outside(self, scope: Scope) -> None:
         """Nothing of a record that is out of scope is waiting or failing."""
-        due = [link for link in self.chunk.links if link.pk in self.chunk.due]
+        due = [link for link in self._share if link.pk in self.chunk.due]
         outside = [link.pk for link in due if not scope.inside(link)]
         if outside:
             AssociationLink.objects.filter(

@@ -8,7 +8,7 @@ record leaves it alone: what is removed at one end is not added again from the o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from associations.engine.types import CHILD_TO_PARENT, PARENT_TO_CHILD
 from associations.models import AssociationLink, LinkState
@@ -27,8 +27,16 @@ DIRECTED = (PARENT_TO_CHILD, CHILD_TO_PARENT)
 class Mirrors:
     """The links of a chunk that belong to their far records."""
 
-    def __init__(self, chunk: Chunk, pair: Pair, edges: Edges, fars: Fars) -> None:
+    def __init__(
+        self,
+        chunk: Chunk,
+        pair: Pair,
+        edges: Edges,
+        fars: Fars,
+        links: Sequence[RecordLink],
+    ) -> None:
         self.chunk, self.pair, self.edges, self.fars = chunk, pair, edges, fars
+        self.links = links
         self.session = chunk.session
         same = pair.to_sync.pk == self.session.sync.pk
         self.mapped = [m for m in pair.mappings if same and self._alike(m)]
@@ -87,7 +95,7 @@ class Mirrors:
     def _held_last(self) -> set[tuple[str, int, int]]:
         """Links that far records stand for, by mapping, near and far record."""
         found: set[tuple[str, int, int]] = set()
-        for some in parts([link.pk for link in self.chunk.links]):
+        for some in parts([link.pk for link in self.links]):
             rows = AssociationLink.objects.filter(
                 mapping__in=[m.row.pk for m in self.mapped],
                 other__in=some,

@@ -28,22 +28,33 @@ Edges = Mapping[str, tuple[Linked, ...]]
 
 
 class LinkPlanner:
-    """Plans one chunk's links under one pair of HubSpot objects."""
+    """Plans one chunk's links under one pair of HubSpot objects.
+
+    Args: links, the share of the chunk's records to plan; all of them if left out.
+    """
 
     def __init__(
-        self, chunk: Chunk, pair: Pair, edges: Edges, proof: Proof | None = None
+        self,
+        chunk: Chunk,
+        pair: Pair,
+        edges: Edges,
+        proof: Proof | None = None,
+        *,
+        links: Sequence[RecordLink] | None = None,
     ) -> None:
         self.chunk, self.pair, self.edges = chunk, pair, edges
         self.proof, self._seen = proof, dict[int, Seen]()
         self.session = chunk.session
         self.scope = scope_of(self.session)
-        self.links = [link for link in chunk.links if self._takes_part(link)]
-        self.ledger = Ledger(chunk, pair, self.links)
+        share = chunk.links if links is None else links
+        self.links = [link for link in share if self._takes_part(link)]
+        self.ledger = Ledger(chunk, pair, self.links, share)
         self.fars = self._fars()
-        self.mirrors = Mirrors(chunk, pair, edges, self.fars)
+        self.mirrors = Mirrors(chunk, pair, edges, self.fars, self.links)
         self.refuser = Refuser(chunk, pair, edges, self.fars)
         self.refused: Refused = {}
         self.causes = Causes(self.session, pair)
+        self.waiting: list[int] = []  # records with a link that is pending
 
     def _takes_part(self, link: RecordLink) -> bool:
         if link.lost:
@@ -83,6 +94,7 @@ class LinkPlanner:
         results |= {
             link.pk: self._merge(link) for link in self.links if link.pk in changed
         }
+        self.waiting = [pk for pk, result in results.items() if result.pending]
         for link in self.links:
             self._take(link, results[link.pk])
         self.mirrors.wake()

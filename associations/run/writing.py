@@ -8,6 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from associations.run.carrying import Carrier
+from associations.run.closing import later_syncs
 from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.insisting import Insister, Types
 from associations.run.keeping import COUNTED, KINDS, count, keep, keep_failing
@@ -20,6 +21,7 @@ from connections.catalogue import Code
 from connections.records import Edge, Linked, Outcome, Side
 from syncs.models import Change, RecordLink
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
+from syncs.run.closing import closes
 from syncs.run.identity import marked
 from syncs.run.idset import IdSet
 from syncs.run.scope import scope_elsewhere, still_in_scope
@@ -40,6 +42,10 @@ class LinkWriter:
         self.pairs = {m.key: pair for pair in pairs for m in pair.mappings}
         self.ends = {m.key: m.end for pair in pairs for m in pair.mappings}
         self.carrier = Carrier(session, self.ends, self._in_scope)
+        # Syncs whose records the plan at work may still make.
+        run = session.run
+        plans = run.as_planned and run.undo_of_id is None and not closes(run)
+        self.later = later_syncs(run) if plans else set()
         self.touched = IdSet()  # record links whose links were written
 
     def apply(self) -> None:
@@ -235,6 +241,12 @@ class LinkWriter:
                 ready.append(change)
             else:
                 waiting.append(change)
+        # Of a plan that was made whole; they stay planned for the second look.
+        waiting = [
+            c
+            for c in waiting
+            if c.other_link is None or c.other_link.sync_id not in self.later
+        ]
         for change in waiting:
             close(
                 change,

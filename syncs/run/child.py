@@ -20,6 +20,7 @@ from syncs.models import ObjectSync, SyncRun
 from syncs.models.choices import ENDED_STATUSES as ENDED
 from syncs.models.choices import Status
 from syncs.run import steps
+from syncs.run.closing import STANDING, WAS, closes, drop_standing
 from syncs.run.holding import hold
 from syncs.run.lease import (
     Lease,
@@ -62,6 +63,9 @@ def run_child(
         _save(run)
         raise
     except LeaseBusy:
+        if closes(run):
+            let_be(run)
+            return
         if run.attempts:  # it had begun, and goes on once the other is done
             raise SliceOver from None
         refuse_busy(run)
@@ -93,6 +97,11 @@ def run_child(
 def refuse_busy(run: SyncRun) -> None:
     """End a child run that another run is in the way of."""
     _end(run, Status.FAILED, Code.RUN_OPEN, "Another run of this sync is going on.")
+
+
+def let_be(run: SyncRun) -> None:
+    """End a second look that another run is in the way of: that one does its work."""
+    _end(run, Status(run.place.get(WAS, Status.SUCCEEDED)))
 
 
 def beat(run: SyncRun) -> None:
@@ -164,6 +173,7 @@ def _close_dead(run: SyncRun) -> None:
 def _work(
     run: SyncRun, lease: Lease, progress: Progress | None, deadline: float | None
 ) -> None:
+    drop_standing(run)
     session = open_session(run, lease, progress)
     session.deadline = deadline
     session.stages = make_stages()
@@ -203,10 +213,16 @@ def _work(
 
 def _count(session: Session) -> dict[str, object]:
     """Count what stands, for the run's row."""
+    before = session.tally.by_code()
     totals: dict[str, object] = {}
     for stage in session.stages:
         totals |= stage.totals(session)
     session.run.totals = totals
+    after = session.tally.by_code()
+    standing = {
+        c: n - before.get(c, 0) for c, n in after.items() if n > before.get(c, 0)
+    }
+    session.run.place = {**session.run.place, STANDING: standing}
     return totals
 
 

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from syncs.models import Change, RecordLink
 from syncs.models.choices import RECORD_KINDS, ChangeOutcome, RecordState
 from syncs.run import review
+from syncs.run.idset import IdSet
 from syncs.run.session import Session, now
 from syncs.run.stage import Chunk, Note, Stage
 from syncs.run.store import save_links
@@ -21,21 +22,30 @@ BACK_OFF = timedelta(minutes=10)  # doubled each time, to a day
 LONGEST = timedelta(days=1)
 
 
-def plan(session: Session, stages: Sequence[Stage], *, sweep: bool) -> int:
+def plan(
+    session: Session,
+    stages: Sequence[Stage],
+    *,
+    sweep: bool,
+    only: IdSet | None = None,
+) -> int:
     """Plan every due record, and look at the links of all paired ones in a sweep.
 
+    Args: only, the records whose plan is made anew, instead of what is due.
     Returns: how many changes were planned.
     """
-    session.advance("planning", 0, _size(session, sweep=sweep))
+    size = _size(session, sweep=sweep) if only is None else len(only)
+    session.advance("planning", 0, size)
     planned = 0
     budget = session.run.limit
-    for links, place in _chunks(session, sweep=sweep):
+    chunks = _chunks(session, sweep=sweep) if only is None else _of(session, only)
+    for links, place in chunks:
         session.lease.check()
         chunk = _plan_chunk(session, stages, links, sweep=sweep)
         if budget is not None:
             budget = _cut(chunk, budget)
         session.run.place = {"phase": "plan", **place, **kept(stages)}
-        _keep(chunk)
+        _keep(chunk, anew=only is not None)
         planned += len(chunk.changes)
         session.advance("planning", session.run.progress_done + len(links))
         if session.cancelled:
@@ -105,6 +115,18 @@ def _chunks(
             yield links, {"half": number, "last": last}
 
 
+def _of(
+    session: Session, only: IdSet
+) -> Iterator[tuple[list[RecordLink], dict[str, int]]]:
+    """Some records, each time with the place after them."""
+    place = session.run.place if session.run.place.get("phase") == "plan" else {}
+    for some in only.chunks(CHUNK):
+        ids = [i for i in some if i > place.get("last", 0)]
+        if ids:
+            links = list(_mine(session).filter(pk__in=ids).order_by("pk"))
+            yield links, {"half": 0, "last": ids[-1]}
+
+
 def kept(stages: Sequence[Stage]) -> dict[str, Any]:
     """What the stages hand on to the next slice of the run."""
     return {key: what for stage in stages for key, what in stage.place().items()}
@@ -147,8 +169,11 @@ def _cut(chunk: Chunk, budget: int) -> int:
     return budget - len(kept)
 
 
-def _keep(chunk: Chunk) -> None:
-    """Write a chunk's plan and where its records stand, in one transaction."""
+def _keep(chunk: Chunk, *, anew: bool) -> None:
+    """Write a chunk's plan and where its records stand, in one transaction.
+
+    Args: anew, whether it takes the place of what this run had planned for the records.
+    """
     dry = chunk.session.run.dry_run
     # Links that are written besides leave the record itself as it is.
     changing = {
@@ -167,6 +192,12 @@ def _keep(chunk: Chunk) -> None:
             link.dirty = link.state == RecordState.UNCERTAIN
         saved.append(link)
     with transaction.atomic():
+        if anew:
+            Change.objects.filter(
+                run=chunk.session.run,
+                link__in=[link.pk for link in chunk.links],
+                outcome=ChangeOutcome.PLANNED,
+            ).delete()
         Change.objects.bulk_create(chunk.changes, batch_size=300)
         save_links(saved)
         review.keep(chunk)

@@ -7,7 +7,7 @@ remote system while planning.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from connections.records import InlineEdge, Reference, Side
-from syncs.models import Change, RecordLink
+from syncs.models import Change, RecordLink, SyncRun
 from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.gates import Question, Relation, Walk
 from syncs.run.session import Session, now
@@ -196,6 +196,13 @@ class Stage(Protocol):
 
     def resolve(self, session: Session) -> None:
         """Settle what an earlier run sent and never heard of again."""
+
+    def can_close(self, run: SyncRun, later: Collection[int]) -> bool:
+        """Whether a child run that ended left something that syncs after it (their ids)
+        have made possible."""
+
+    def closable(self, session: Session) -> Iterable[Sequence[int]]:
+        """The record links that waited for syncs after this one, some at a time."""
 
     def absorbed(self, links: Mapping[int, int]) -> None:
         """Links (keys) became part of other links (values): move what hangs on them."""

@@ -16,6 +16,7 @@ from connections.connectors.base import SchemaError
 from syncs.models import Change, ObjectSync, SyncRun
 from syncs.models.choices import ChangeOutcome
 from syncs.run import reissued
+from syncs.run.closing import closes, look_again
 from syncs.run.holding import check_limits, note_pairs, supersede
 from syncs.run.match import match
 from syncs.run.plan import kept, plan
@@ -69,12 +70,14 @@ def sync(session: Session) -> None:
     run = session.run
     if _must_look(run):
         _look(session)
-    sweep = run.sweep or _sweep_due(session.sync)
+    second = closes(run)
+    sweep = not second and (run.sweep or _sweep_due(session.sync))
+    only = look_again(session) if second else None
     for attempt in range(PASSES):
         session.again = bool(run.place.get("again"))  # in an earlier slice
         if run.place.get("phase") != "write":
             with _timed(session, "plan"):
-                plan(session, session.stages, sweep=sweep and attempt == 0)
+                plan(session, session.stages, sweep=sweep and attempt == 0, only=only)
             check_limits(session)
         if run.dry_run:
             for stage in session.stages:

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 WORK = ("read", "created", "updated", "archived", "api_calls")
+PLANNED = ("created", "updated", "archived")
 LINK_WORK = ("added", "removed", "changed")
 KEPT_EXAMPLES = 300  # characters
 
@@ -45,6 +46,16 @@ class Tally:
                 code, {"code": code, "count": 0, "example": example[:KEPT_EXAMPLES]}
             )
             entry["count"] += count
+
+    def forget_work(self) -> None:
+        """Begin to count a preview's planned work anew; what was read stays counted."""
+        with self._lock:
+            for name in PLANNED:
+                self.counters[name] = _sides()
+            self.counters["associations"] = {name: _sides() for name in LINK_WORK}
+
+    def by_code(self) -> dict[str, int]:
+        return {code: entry["count"] for code, entry in self._errors.items()}
 
     @property
     def errors(self) -> list[dict[str, Any]]:

@@ -28,9 +28,11 @@ from syncs.run.child import (
     Progress,
     beat,
     close_abandoned,
+    let_be,
     refuse_busy,
     run_child,
 )
+from syncs.run.closing import closes, reopen
 from syncs.run.lease import holder, holder_is_dead
 from syncs.run.session import SliceOver, now
 from syncs.run.stage import make_stages
@@ -179,9 +181,9 @@ def execute(
     if not _claim(run):
         return run
     try:
-        for child in run.children.order_by("pk"):
-            if child.open:
-                _child(run, child, progress, deadline)
+        _children(run, progress, deadline)
+        if reopen(run):
+            _children(run, progress, deadline)
     except SliceOver:
         run.status = Status.QUEUED
         run.save(update_fields=["status"])
@@ -194,6 +196,12 @@ def execute(
         raise
     _close(run)
     return run
+
+
+def _children(run: SyncRun, progress: Progress | None, deadline: float | None) -> None:
+    for child in run.children.order_by("pk"):
+        if child.open:
+            _child(run, child, progress, deadline)
 
 
 def _claim(run: SyncRun) -> bool:
@@ -240,7 +248,7 @@ def _child(
         return
     while _before(run, child.sync_id):
         if not run.wait:
-            refuse_busy(child)
+            (let_be if closes(child) else refuse_busy)(child)
             return
         beat(run)
         if _cancelled(run, child):
