@@ -1,0 +1,107 @@
+"""HubSpot merges records: their links follow the survivor, with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+
+from associations.models import AssociationLink
+from connections.sandbox.server import SandboxServer
+from syncs.models import Change, RecordLink
+from tests.test_join_tables import SILENT, Office, links_of
+from tests.world import World
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+A, B, TWIN = "a.example", "b.example", "twin.example"
+ANN, BOB = "ann@x.example", "bob@x.example"
+ROWS = [
+    (ANN, A, "dm", "own"),
+    (ANN, B, "adv", "own"),
+    (BOB, A, "bill", "own"),
+    (BOB, A, "dm", "own"),
+]
+
+
+@pytest.fixture
+def world(pg_dsn: str) -> Iterator[World]:
+    with SandboxServer(switches={"search_lag_s": 0}) as sandbox:
+        yield World(sandbox, pg_dsn)
+
+
+def merge(world: World, kind: str, primary: str, other: str) -> str:
+    """Merge two records, as a person does in HubSpot; the survivor's id."""
+    made = import_module(f"hubspot.crm.{kind}").PublicMergeInput(
+        primary_object_id=primary, object_id_to_merge=other
+    )
+    return str(getattr(world.client.crm, kind).basic_api.merge(made).id)
+
+
+def rows(world: World) -> list[tuple[str, str, str, str]]:
+    return sorted(
+        world.sql(
+            "SELECT p.email, c.domain, w.role, w.note FROM works w "
+            "JOIN people p ON p.id = w.person JOIN companies c ON c.id = w.company"
+        )
+    )
+
+
+def labels(world: World) -> set[tuple[str, str, int]]:
+    return {
+        (mail, domain, type_id)
+        for (mail, domain), types in world.links().items()
+        for category, type_id in types
+        if category == "USER_DEFINED"
+    }
+
+
+def test_labels_and_both_ends_follow_the_survivor_and_the_app_is_left_alone(world):
+    office = Office(world)
+    world.sql("INSERT INTO companies (name, domain) VALUES ('A', %s), ('B', %s)", A, B)
+    world.sql("INSERT INTO people (email) VALUES (%s), (%s)", ANN, BOB)
+    for mail, domain, role, note in ROWS:
+        world.sql(
+            "INSERT INTO works SELECT p.id, c.id, %s, %s FROM people p, companies c "
+            "WHERE p.email = %s AND c.domain = %s",
+            role,
+            note,
+            mail,
+            domain,
+        )
+    office.put(office.labelled())
+    assert world.run()["status"] == "succeeded"
+    before = labels(world)
+    assert len(before) == len(ROWS)
+    held = RecordLink.objects.count(), AssociationLink.objects.count()
+
+    # The far end: A is merged into a company that nobody has read yet.
+    firms = world.companies_in_hubspot()
+    (twin,) = world.create("companies", [{"name": "A", "domain": TWIN}])
+    survivor = merge(world, "companies", twin, str(firms[A]["id"]))
+    assert survivor not in (twin, firms[A]["id"])
+    world.update("companies", survivor, domain=A)
+    followed(world, before, held)
+
+    # The near end: Ann, who has links to both.
+    people = world.contacts_in_hubspot()
+    (other,) = world.create("contacts", [{"email": "ann2@x.example"}])
+    survivor = merge(world, "contacts", str(people[ANN]["id"]), other)
+    followed(world, before, held)
+    assert RecordLink.objects.filter(hubspot_id=survivor, app_id__isnull=False).exists()
+
+
+def followed(world: World, before: object, held: tuple[int, int]) -> None:
+    """Two runs: nothing is made or removed in the app, no label is lost, then silence."""
+    for attempt in range(2):
+        report = world.run()
+        assert report["status"] == "succeeded", report["syncs"]
+        assert links_of(report) == SILENT
+        assert all(not any(s["created"].values()) for s in report["syncs"])
+        assert rows(world) == sorted(ROWS)
+        assert labels(world) == before, attempt
+    assert (len(world.company_rows()), len(world.people_rows())) == (2, 2)
+    assert (RecordLink.objects.count(), AssociationLink.objects.count()) == held
+    assert not Change.objects.filter(
+        side="app", kind__in=["unlink", "archive"]
+    ).exists()
