@@ -84,6 +84,8 @@ docs: venv
 	mv docs/defaults.md.new docs/defaults.md
 	$(BIN)/python -m connections.connectors.airtable.publishing > docs/airtable-types.md.new
 	mv docs/airtable-types.md.new docs/airtable-types.md
+	$(BIN)/python -m connections.connectors.kintone.publishing > docs/kintone-types.md.new
+	mv docs/kintone-types.md.new docs/kintone-types.md
 
 check: venv-dev
 	$(BIN)/ruff check .

@@ -21,6 +21,7 @@ class Kind(models.TextChoices):
 
     POSTGRES = "postgres", "PostgreSQL"
     AIRTABLE = "airtable", "Airtable"
+    KINTONE = "kintone", "Kintone"
 
 
 class Connection(models.Model):

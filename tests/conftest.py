@@ -124,7 +124,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", ()) if reporter else ()
     silent = [r for r in skipped if not _lacks(r.longrepr)]
-    if silent and session.exitstatus == 0:
+    if reporter and silent and session.exitstatus == 0:
         reporter.write_line("Tests were skipped; none may be.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -137,6 +137,35 @@ def test_an_app_has_the_settings_and_credentials_of_its_kind(
     assert app.credentials == {"dsn": DSN}
 
 
+def test_an_app_of_a_kind_with_two_ways_to_log_in_needs_one_of_them(
+    admin_client, office, django_capture_on_commit_callbacks
+):
+    data = {
+        "name": "Domain",
+        "kind": "kintone",
+        "hubspot": office.account.pk,
+        "setting_base_url": "https://acme.example",
+        "setting_app_ids": "1, 2",
+        "secret_username": "ann",
+    }
+    url = reverse("admin:connections_connectedapp_add")
+    answer = admin_client.post(url, data)
+    assert answer.context["adminform"].form.errors.keys() == {"secret_api_tokens"}
+    with django_capture_on_commit_callbacks(execute=True):
+        admin_client.post(url, data | {"secret_password": "pass-word"})
+    app = ConnectedApp.objects.get(name="Domain")
+    assert app.settings == {"base_url": "https://acme.example", "app_ids": ["1", "2"]}
+    assert app.credentials == {"username": "ann", "password": "pass-word"}
+    tokens = {
+        "name": "Domain",
+        "setting_base_url": "https://acme.example",
+        "secret_api_tokens": "one-token, two-token",
+    }
+    admin_client.post(page_of(app), tokens)
+    app.refresh_from_db()
+    assert app.credentials == {"api_tokens": "one-token, two-token"}
+
+
 def test_an_app_waits_for_an_account(admin_client):
     answer = admin_client.get(reverse("admin:connections_connectedapp_add"))
     assert answer["Location"] == reverse("admin:connections_hubspotaccount_add")

@@ -81,7 +81,8 @@ def template_of(value: str) -> str:
     if not isinstance(value, FromEnvironment):
         return ""
     template = value.template
-    if _VARIABLE.fullmatch(template) and not template.startswith("$$"):
+    words = template.split(",")
+    if all(_VARIABLE.fullmatch(w) and not w.startswith("$$") for w in words):
         return template
     # No more than a URL's address may stand beside the variables, and no query, where
     # passwords can hide.

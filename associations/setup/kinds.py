@@ -8,7 +8,8 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class KindKeys:
     """`texts`, `lists`, `numbers` and `addresses` are settings, of which those `required`
-    must be given; `credentials` the secrets, all of them needed."""
+    must be given; `credentials` the secrets, of which `list_credentials` may be lists.
+    """
 
     texts: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
@@ -16,6 +17,7 @@ class KindKeys:
     addresses: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     credentials: tuple[str, ...] = ()
+    list_credentials: tuple[str, ...] = ()
 
     @property
     def settings(self) -> tuple[str, ...]:
@@ -35,11 +37,17 @@ AVAILABLE = {
         required=("base_id",),
         credentials=("token",),
     ),
+    "kintone": KindKeys(
+        addresses=("base_url",),
+        lists=("app_ids",),
+        required=("base_url",),
+        credentials=("api_tokens", "username", "password"),
+        list_credentials=("api_tokens",),
+    ),
 }
 LATER = {
     "notion": "The kind notion",
     "webflow": "The kind webflow",
-    "kintone": "The kind kintone",
 }
 DEFAULTS = {
     "postgres": {"schema": "public"},

@@ -31,6 +31,7 @@ from connections.connectors.base import (
     ScopeError,
     TableConnector,
 )
+from connections.connectors.registry import KINDS
 from connections.models import ConnectedApp, HubSpotAccount
 from connections.records import (
     AssociationLimit,
@@ -156,7 +157,8 @@ class LiveCheck:
         account = self._account(app)
         if account is None:
             return
-        (secret,) = kinds.AVAILABLE[app.kind].credentials if app.kind else ("",)
+        names = kinds.AVAILABLE[app.kind].credentials if app.kind else ("",)
+        secret = next((name for name in names if name in app.credentials), names[0])
         hubspot = self.plan.owners[account]
         assert isinstance(hubspot, HubSpotAccount), "an account's path"
         if app.kind:
@@ -287,13 +289,15 @@ def _stored(model: type[Any], spec: AccountSpec | AppSpec) -> Any:
 
 
 def _secrets(owner: Owner, given: Mapping[str, Secret]) -> None:
-    """Put credentials on a row; those that are not given stay."""
-    for key, secret in given.items():
-        owner.credentials = {**owner.credentials, key: secret.value}
-        kept = {k: v for k, v in owner.credential_env.items() if k != key}
-        if secret.template:
-            kept[key] = secret.template
-        owner.credential_env = kept
+    """Put credentials on a row; those that are not given stay, but for those of another
+    way to log in."""
+    kind = KINDS[owner.kind if isinstance(owner, ConnectedApp) else "hubspot"]
+    owner.credentials = kind.merged(
+        owner.credentials, {key: secret.value for key, secret in given.items()}
+    )
+    kept = {k: v for k, v in owner.credential_env.items() if k not in given}
+    kept |= {key: secret.template for key, secret in given.items() if secret.template}
+    owner.credential_env = {k: v for k, v in kept.items() if k in owner.credentials}
 
 
 def account_row(spec: AccountSpec) -> HubSpotAccount:

@@ -118,6 +118,21 @@ def _secret(keys: Keys, key: str) -> Secret | None:
     return Secret(str(value).strip(), template_of(value))
 
 
+def _secret_list(keys: Keys, key: str) -> Secret | None:
+    """Several credentials of one kind, as one with commas."""
+    found = [
+        value.strip()
+        for value in keys.tree[key]
+        if isinstance(value, str) and value.strip() and "\x00" not in value
+    ]
+    if not found or len(found) < len(keys.tree[key]):
+        if not keys.problems.under(keys.at(key)):
+            keys.bad(key, f"{key} must be a list of texts that are not empty.")
+        return None
+    templates = [template_of(value) for value in keys.tree[key]]
+    return Secret(",".join(found), ",".join(templates) if all(templates) else "")
+
+
 def _app(value: Any, path: str, problems: Problems) -> AppSpec | None:
     keys = Keys.of(value, path, problems, "An app", APP_KEYS)
     if keys is None:
@@ -176,7 +191,12 @@ def _credentials(keys: Keys, kind: str) -> Mapping[str, Secret]:
     inner = keys.map("credentials", f"The credentials of {kind}", known.credentials)
     if inner is None:
         return {}
-    secrets = {key: _secret(inner, key) for key in known.credentials}
+    secrets = {
+        key: _secret_list(inner, key)
+        if key in known.list_credentials and isinstance(inner.tree.get(key), list)
+        else _secret(inner, key)
+        for key in known.credentials
+    }
     return {key: secret for key, secret in secrets.items() if secret is not None}
 
 

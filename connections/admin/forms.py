@@ -23,7 +23,7 @@ else:
     AccountForm = AppForm = forms.ModelForm
 
 LEAST_FOR_TAIL = 20  # characters a secret must have before its last four are shown
-LISTS = {"tables", "keys"}
+LISTS = {"tables", "keys", "app_ids"}
 NUMBERS = {"requests_per_second"}
 DEFAULTS = {"schema": "public"}
 WORDS = {
@@ -33,6 +33,17 @@ WORDS = {
     "requests_per_second": ("Calls per second", "Blank: as many as the system allows."),
     "dsn": ("Connection URL", "postgresql://user:password@host:5432/database"),
     "schema": ("Schema", "Whose tables are offered."),
+    "app_ids": (
+        "App ids",
+        "Comma-separated: the apps to offer. API tokens need them; a user may leave them "
+        "blank for every app.",
+    ),
+    "api_tokens": (
+        "API tokens",
+        "Comma-separated, one for each app, at most 9; or a user name and password below.",
+    ),
+    "username": ("User name", "A log-in name, in place of API tokens."),
+    "password": ("Password", "Of that user."),
     "tables": ("Tables", "Comma-separated; blank offers every table of the schema."),
     "change_log": (
         "Change log",
@@ -46,6 +57,10 @@ WORDS = {
 
 
 BY_KIND = {
+    ("kintone", "base_url"): (
+        "Address",
+        "https://SUBDOMAIN.cybozu.com; of a guest space, with /k/guest/ID after it.",
+    ),
     ("airtable", "token"): (
         "Personal access token",
         "With the scopes data.records:read, data.records:write, schema.bases:read and "
@@ -82,7 +97,12 @@ def words(kind: str, key: str) -> tuple[str, str]:
 
 
 def secret_field(
-    key: str, stored: Mapping[str, Any], env: str, kind: str = "hubspot"
+    key: str,
+    stored: Mapping[str, Any],
+    env: str,
+    kind: str = "hubspot",
+    *,
+    optional: bool = False,
 ) -> forms.CharField:
     """A write-only field: never shown again, blank keeps what is stored."""
     label, help_text = words(kind, key)
@@ -92,7 +112,7 @@ def secret_field(
     return forms.CharField(
         label=label,
         help_text=help_text,
-        required=key not in stored,
+        required=key not in stored and not optional,
         widget=PasswordInput(
             render_value=False, attrs={"autocomplete": "new-password"}
         ),
@@ -104,9 +124,12 @@ def keep_secrets(
 ) -> None:
     """Put what was typed on the row; it no longer comes from the environment then."""
     typed = {key: value for key, value in given.items() if value}
-    owner.credentials = {**owner.credentials, **typed}
+    kind = KINDS[owner.kind if isinstance(owner, ConnectedApp) else "hubspot"]
+    owner.credentials = kind.merged(owner.credentials, typed)
     owner.credential_env = {
-        k: v for k, v in owner.credential_env.items() if k not in typed
+        k: v
+        for k, v in owner.credential_env.items()
+        if k not in typed and k in owner.credentials
     }
 
 
@@ -186,7 +209,11 @@ class ConnectedAppForm(AppForm):
         for name, key in self._secrets.items():
             env = app.credential_env.get(key, "")
             self.fields[name] = secret_field(
-                key, app.credentials, env, self._chosen_kind()
+                key,
+                app.credentials,
+                env,
+                self._chosen_kind(),
+                optional=self._kind.optional(key),
             )
 
     def _chosen_kind(self) -> str:
@@ -218,6 +245,20 @@ class ConnectedAppForm(AppForm):
     def kind_fields(self) -> list[str]:
         """The names of the fields that the kind brings."""
         return [*self._names, *self._secrets]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        typed = {k: cleaned.get(n) or "" for n, k in self._secrets.items()}
+        held = self._kind.merged(
+            self.instance.credentials, {k: v for k, v in typed.items() if v}
+        )
+        ways = self._kind.either
+        if ways and not any(all(held.get(k) for k in way) for way in ways):
+            labels = " or ".join(
+                " and ".join(WORDS.get(k, (k,))[0] for k in way) for way in ways
+            )
+            self.add_error(f"secret_{ways[0][0]}", f"Give {labels}.")
+        return cleaned
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]

@@ -18,6 +18,7 @@ class Kind:
 
     `per_second` is what it may be asked, of everything that has the same `limited`
     settings (None: as much as it answers); the setting `requests_per_second` lowers it.
+    `either` names the ways to log in, of which one is enough (none: all credentials).
     """
 
     path: str
@@ -27,6 +28,19 @@ class Kind:
     required: tuple[str, ...] = ()
     per_second: float | None = None
     limited: tuple[str, ...] = ()
+    either: tuple[tuple[str, ...], ...] = ()
+
+    def merged(
+        self, stored: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Stored credentials with those given; another way to log in replaces the first."""
+        way = next((way for way in self.either if set(way) & given.keys()), None)
+        kept = {k: v for k, v in stored.items() if way is None or k in way}
+        return {**kept, **given}
+
+    def optional(self, name: str) -> bool:
+        """Whether a credential may be left out for another."""
+        return any(name in way for way in self.either)
 
 
 KINDS = {
@@ -58,6 +72,8 @@ KINDS = {
         ("api_tokens", "username", "password"),
         per_second=50,  # Kintone counts calls at once only: 100 of a domain
         limited=("base_url",),
+        required=("base_url",),
+        either=(("api_tokens",), ("username", "password")),
     ),
 }
 
