@@ -18,6 +18,7 @@ import psutil
 import psycopg
 import pytest
 from django.conf import settings
+from pyairtable import Api
 
 from connections.sandbox.seeds import business
 from connections.sandbox.seeds.registry import SEEDS
@@ -79,10 +80,24 @@ def sandbox(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
     assert not told.exists()
 
 
+OFF = ("--rate-limits", "off")  # 20 pages of Airtable would take four seconds
+
+
+def airtable_people(where: dict[str, Any], rename: str = "") -> list[Any]:
+    """The people of the sandbox's base, by Airtable's best-kept client."""
+    api = Api(where["airtable_token"], endpoint_url=where["airtable"])
+    table = api.table(where["airtable_base"], "People")
+    if rename:
+        first = table.first(fields=["Email"])
+        assert first is not None
+        return [table.update(first["id"], {"First name": rename})]
+    return table.all(fields=["First name"], page_size=100)
+
+
 @pytest.mark.slow
 def test_the_sandbox_serves_keeps_its_state_and_ends_with_all_it_started(folder):
     port = str(free_port())
-    with sandbox(folder, "--port-base", port, "--seed", "demo") as where:
+    with sandbox(folder, "--port-base", port, "--seed", "demo", *OFF) as where:
         client = vendor_client(where["hubspot"])
         found = all_records(client, "companies", ["domain"])
         assert len(found) == business.COMPANIES - len(business.APP_ONLY_COMPANIES) + 1
@@ -90,6 +105,10 @@ def test_the_sandbox_serves_keeps_its_state_and_ends_with_all_it_started(folder)
             (people,) = conn.execute("SELECT count(*) FROM people").fetchone() or (0,)
             assert people == business.PEOPLE - len(business.HUBSPOT_ONLY_PEOPLE) + 1
             conn.execute("DELETE FROM people WHERE id = 1")
+        assert len(airtable_people(where)) == business.PEOPLE - len(
+            business.HUBSPOT_ONLY_PEOPLE
+        )
+        airtable_people(where, "first")
         gone = min(found)
         client.crm.objects.basic_api.archive("companies", gone)
         busy = subprocess.run(
@@ -102,12 +121,15 @@ def test_the_sandbox_serves_keeps_its_state_and_ends_with_all_it_started(folder)
         )
         assert busy.returncode == 2
         assert busy.stderr.startswith(f"Port {port} is taken")
-    with sandbox(folder, "--port-base", port) as where:
+    with sandbox(folder, "--port-base", port, *OFF) as where:
         client = vendor_client(where["hubspot"])
         assert gone not in all_records(client, "companies", ["domain"])
         with psycopg.connect(where["postgres"]) as conn:
             row = conn.execute("SELECT count(*) FROM people").fetchone()
             assert row == (people - 1,)
+        assert "first" in {
+            r["fields"].get("First name") for r in airtable_people(where)
+        }
 
 
 @pytest.mark.parametrize(

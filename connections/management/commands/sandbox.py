@@ -1,4 +1,4 @@
-"""Serve the fake HubSpot, a fake Kintone and a real PostgreSQL on this machine."""
+"""Serve fake systems, HubSpot first, and a real PostgreSQL on this machine."""
 
 from __future__ import annotations
 
@@ -14,22 +14,25 @@ from django.core.management.base import CommandParser
 
 from connections.commands import Command as Base
 from connections.commands import Refused
+from connections.sandbox.airtable.app import Airtable
+from connections.sandbox.airtable.tokens import MAIN_BASE, TOKENS
 from connections.sandbox.faults import BadFault
+from connections.sandbox.host import Host
 from connections.sandbox.hubspot.switches import BadSwitch, Value
 from connections.sandbox.kintone.server import KintoneServer
 from connections.sandbox.postgres import PostgresServer, ServerError
-from connections.sandbox.seeds import demo_kintone, demo_postgres
+from connections.sandbox.seeds import demo_airtable, demo_kintone, demo_postgres
 from connections.sandbox.seeds.registry import SEEDS
 from connections.sandbox.server import SandboxServer
 
 DATABASE = "operations"
-KINTONE_PORT = 4  # after HubSpot's
+AIRTABLE_PORT, KINTONE_PORT = 1, 4  # after HubSpot's
 
 
 class Command(Base):
     help = (
-        "Serve the sandbox until Ctrl-C: stand-ins for HubSpot's and Kintone's APIs on "
-        "loopback, and a real PostgreSQL. Its state is kept under var/sandbox."
+        "Serve the sandbox until Ctrl-C: stand-ins for the APIs of HubSpot, Airtable "
+        "and Kintone on loopback, and a real PostgreSQL. Its state is kept under var/sandbox."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -39,7 +42,7 @@ class Command(Base):
             type=int,
             default=8100,
             metavar="N",
-            help="HubSpot's port; Kintone's is four after it",
+            help="HubSpot's port; Airtable's is the next, Kintone's four after it",
         )
         add("--seed", default="demo", metavar="NAME", help=f"{', '.join(SEEDS)}")
         add(
@@ -83,13 +86,14 @@ class Command(Base):
         try:
             with (
                 self._hubspot(folder, options) as server,
+                self._airtable(folder, options) as airtable,
                 self._kintone(folder, options) as kintone,
                 _postgres(folder) as postgres,
             ):
                 dsn = postgres.dsn(DATABASE)
                 if options["seed"] == "demo":
                     demo_postgres.plant(dsn)
-                self._tell(folder, server, kintone, dsn)
+                self._tell(folder, server, airtable, kintone, dsn)
                 stopped.wait()
         except ServerError as exc:
             raise Refused(str(exc)) from exc
@@ -115,6 +119,27 @@ class Command(Base):
                 "with --port-base."
             ) from exc
 
+    def _airtable(self, folder: Path, options: dict[str, Any]) -> Host:
+        """On the port that belongs to it, or on any that is free: it is told below."""
+        fake = Airtable(
+            folder / "airtable.sqlite3",
+            seed=demo_airtable.plant if options["seed"] == "demo" else None,
+            enforced=options["rate_limits"] == "real",
+        )
+        base = options["port_base"]
+        for port in (base + AIRTABLE_PORT if base else 0, 0):
+            try:
+                return Host(
+                    fake,
+                    port=port,
+                    latency_ms=options["latency_ms"],
+                    faults=options["fault"],
+                )
+            except OSError:
+                if not port:
+                    raise
+        raise AssertionError("unreachable")
+
     def _kintone(self, folder: Path, options: dict[str, Any]) -> KintoneServer:
         """On the port that belongs to it, or on any that is free: it is told below."""
         base = options["port_base"]
@@ -134,13 +159,21 @@ class Command(Base):
         raise AssertionError("unreachable")
 
     def _tell(
-        self, folder: Path, server: SandboxServer, kintone: KintoneServer, dsn: str
+        self,
+        folder: Path,
+        server: SandboxServer,
+        airtable: Host,
+        kintone: KintoneServer,
+        dsn: str,
     ) -> None:
         login, password = kintone.password
         found = {
             "hubspot": server.hubspot_url,
             "token": server.token,
             "postgres": dsn,
+            "airtable": airtable.url,
+            "airtable_base": MAIN_BASE,
+            "airtable_token": TOKENS[0].text,
             "kintone": kintone.url,
             "kintone_user": login,
             "kintone_password": password,
@@ -154,6 +187,8 @@ class Command(Base):
         )
         self.stdout.write(f"controls    {server.hubspot_url}/_sandbox/state")
         self.stdout.write(f"PostgreSQL  {dsn}")
+        self.stdout.write(f"Airtable    {airtable.url}   base {MAIN_BASE}")
+        self.stdout.write(f"token       {TOKENS[0].text}")
         self.stdout.write(f"Kintone     {kintone.url}   user {login} / {password}")
         self.stdout.write("Ctrl-C stops all; what they hold is kept.")
         self.stdout.flush()

@@ -64,11 +64,12 @@ class Airtable:
         if self.store.one("SELECT 1 FROM note WHERE name = 'seeded'"):
             return
         with self.store.transaction():
-            self.store.run("INSERT INTO note VALUES ('seeded', 'yes')")
+            self.store.empty()  # of what a seed that was killed has left
             for base_id, name in ((MAIN_BASE, "Operations"), (OTHER_BASE, "Archive")):
                 self.bases.keep({"id": base_id, "name": name, "tables": []})
-            if self._seed is not None:
-                self._seed(self)
+        if self._seed is not None:
+            self._seed(self)
+        self.store.run("INSERT INTO note VALUES ('seeded', 'yes')")
 
     @property
     def tokens(self) -> dict[str, str]:
