@@ -14,6 +14,8 @@ from connections.sandbox.server import SandboxServer
 from syncs import services
 from syncs.models import Change, SyncRun
 from syncs.models.choices import Trigger
+from syncs.run import closing as closing_runs
+from syncs.services import runs
 from tests.test_type_lists import label
 from tests.vendor import all_edges
 from tests.world import World
@@ -168,4 +170,24 @@ def test_one_run_fills_the_app_and_counts_the_second_look_in_the_same_report(wor
     assert [s["associations"]["added"]["app"] for s in report["syncs"]] == [FIRMS] * 2
     assert len(report["syncs"]) == 2
     assert quiet(world.run())
+    assert quiet(world.run())
+
+
+def test_what_a_run_died_before_is_settled_by_the_next(world, monkeypatch):
+    plant(world)
+    fill_hubspot(world)
+    begun = closing_runs.reopen
+
+    def dies(run: SyncRun) -> bool:
+        assert begun(run), "there is something to look at again"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "reopen", dies)
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    assert AssociationLink.objects.filter(state="pending").count() == FIRMS
+    monkeypatch.setattr(runs, "reopen", begun)
+    report = world.run()
+    assert report["status"] == "succeeded", report["syncs"]
+    everything(world)
     assert quiet(world.run())
