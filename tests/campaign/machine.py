@@ -193,7 +193,10 @@ class Machine:
             patch.setattr(
                 self.sandbox.hubspot.clock, "now", lambda: clock.hubspot, raising=False
             )
-            no_sleep = {"dialect": None, "sleep": clock.advance}
+            no_sleep = {
+                **(http.Door.__init__.__kwdefaults__ or {}),
+                "sleep": clock.advance,
+            }
             patch.setattr(http.Door.__init__, "__kwdefaults__", no_sleep)
             # The shared budget's clock is the database's, and nothing is short here.
             free = SimpleNamespace(

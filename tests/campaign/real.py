@@ -25,7 +25,10 @@ class Real(Campaign):
     @contextmanager
     def ground(self) -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patch:
-            no_sleep = {"dialect": None, "sleep": lambda _: None}
+            no_sleep = {
+                **(http.Door.__init__.__kwdefaults__ or {}),
+                "sleep": lambda _: None,
+            }
             patch.setattr(http.Door.__init__, "__kwdefaults__", no_sleep)
             patch.setattr(http.Door, "_penalise", lambda *_: None)
             patch.setattr(database, "_pause", lambda _: None)
