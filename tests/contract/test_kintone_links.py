@@ -297,6 +297,41 @@ def test_a_row_that_a_user_adds_between_our_read_and_our_write_survives(domain: 
     assert domain.link(ann, LINES, one, two).ok
 
 
+def test_a_key_that_we_change_takes_its_lookups_along(domain: Domain):
+    one, two = domain.add(domain.companies, {"code": "C1"}, {"code": "C2"})
+    lines = [{"value": {"firm": {"value": code}}} for code in ("C2", "C1")]
+    (ann,) = domain.add(
+        domain.people, {"mail": "a@x.example", "company": "C1", "lines": lines}
+    )
+    (role,) = domain.add(
+        domain.roles, {"person": "a@x.example", "firm": "C1", "role": "boss"}
+    )
+    firms = domain.object(domain.companies)
+    patch = Patch(one, {"code": "C9", "name": "new"})
+    (outcome,) = domain.connector.update(firms, [patch], Want(("name",)))
+    assert outcome.ok
+    assert domain.held(domain.people, ann, COMPANY) == "C9"
+    rows = domain.held(domain.people, ann, "lines")
+    assert [r["value"]["firm"] for r in rows] == ["C2", "C9"]
+    assert domain.held(domain.roles, role, "firm") == "C9"
+    mail = Patch(ann, {"mail": "ann@x.example"})
+    (outcome,) = domain.connector.update(domain.obj, [mail], Want(("name",)))
+    assert outcome.ok
+    assert domain.held(domain.roles, role, "person") == "ann@x.example"
+    found = domain.connector.link_rows(roles(domain), [ann])
+    assert found[ann].rows == (LinkRow(one, "boss"),)
+    domain.server.reset_counts()
+    (outcome,) = domain.connector.update(
+        firms, [Patch(two, {"name": "x"})], Want(("name",))
+    )
+    assert outcome.ok
+    assert domain.server.counts() == {
+        "GET app/form/fields.json": 1,
+        "PUT records.json": 1,
+        "GET records.json": 1,
+    }
+
+
 def test_a_lookup_that_is_gone_from_the_form_is_not_written(domain: Domain):
     (one,) = domain.add(domain.companies, {"code": "C1"})
     (ann,) = domain.add(domain.people, {"name": "Ann"})

@@ -13,6 +13,7 @@ from connections.connectors.base import AuthError, Context, SetupError
 from connections.connectors.http import Door
 from connections.connectors.kintone.api import Api, text
 from connections.connectors.kintone.errors import KintoneDialect
+from connections.connectors.kintone.keeping import KeyKeeper
 from connections.connectors.kintone.link_apps import examine, read_rows, shape_of
 from connections.connectors.kintone.link_writing import RowWriter
 from connections.connectors.kintone.reading import Reader
@@ -91,7 +92,13 @@ class KintoneConnector:
         self._schema = SchemaReader(self._api, self._chosen)
         revisions = Revisions()
         self._reader = Reader(self._api, revisions)
-        self._writer = Writer(self._api, self._reader, revisions, self._schema.form_of)
+        self._writer = Writer(
+            self._api,
+            self._reader,
+            revisions,
+            self._schema.form_of,
+            KeyKeeper(self._api, self._schema),
+        )
 
     def close(self) -> None:
         self._door.close()

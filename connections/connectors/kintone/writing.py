@@ -27,6 +27,7 @@ from connections.connectors.kintone.batches import (
 from connections.connectors.kintone.drafting import Drafting, Written, names_of
 from connections.connectors.kintone.forms import Form
 from connections.connectors.kintone.judging import Judging
+from connections.connectors.kintone.keeping import KeyKeeper
 from connections.connectors.kintone.reading import Reader
 from connections.connectors.kintone.revisions import ANY, Revisions
 from connections.connectors.kintone.values import Refused, key_text
@@ -44,12 +45,20 @@ FormOf = Callable[[ObjectType], Form]
 
 
 class Writer:
-    """Writes the records of one domain. Args: form_of, reads an app's form as it is now."""
+    """Writes the records of one domain.
+
+    Args: form_of, reads an app's form as it is now; keeper, takes lookups along.
+    """
 
     def __init__(
-        self, api: Api, reader: Reader, revisions: Revisions, form_of: FormOf
+        self,
+        api: Api,
+        reader: Reader,
+        revisions: Revisions,
+        form_of: FormOf,
+        keeper: KeyKeeper,
     ) -> None:
-        self._api, self._reader = api, reader
+        self._api, self._reader, self._keeper = api, reader, keeper
         self._revisions, self._form_of = revisions, form_of
 
     def create(
@@ -94,6 +103,7 @@ class Writer:
             return []
         outcomes: dict[int, Outcome] = {}
         work = self._drafting(obj, patches)
+        held = self._keeper.held(obj, patches)
         found = []
         for at, patch in enumerate(patches):
             try:
@@ -104,8 +114,9 @@ class Writer:
                 outcomes[at] = _refused(exc)
                 continue
             # What was planned from, if it was read; else what rows were merged into.
-            held = self._revisions.get(obj.id, patch.id)
-            lock = work.revision_of(patch.id) or ANY if held == ANY else held
+            lock = self._revisions.get(obj.id, patch.id)
+            if lock == ANY:
+                lock = work.revision_of(patch.id) or ANY
             found.append(Row(at, body, patch.id, _claims(obj, body), lock))
         kind = Kind(
             "PUT",
@@ -116,6 +127,7 @@ class Writer:
         )
         judging = Judging(self._api, obj)
         outcomes |= send(self._api, kind, found, judging.judge)
+        self._keeper.keep(obj, held, patches, placed(outcomes, len(patches)))
         answered = self._read_back(obj, outcomes, want, names_of(patches))
         return placed(answered, len(patches))
 
