@@ -384,7 +384,9 @@ class InlineEdge:
 class Draft:
     """A record to create. `trace` is unique for ever: the intent's own id.
 
-    `id` is a reserved id where the connector gave one (`Connector.reserve`).
+    `id` is a reserved id where the connector gave one (`Connector.reserve`); `marker`
+    names the field whose value no other record holds: a system that merges on its type
+    (`Capabilities.merges_on`) may be sent the draft again.
     """
 
     trace: str
@@ -392,6 +394,7 @@ class Draft:
     references: Mapping[str, Reference] = field(default_factory=dict)
     edges: tuple[InlineEdge, ...] = ()
     id: str | None = None
+    marker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,6 +477,7 @@ class Capabilities:
     targets_must_exist: bool = True
     targets_need_sync: bool = False  # links only to objects with a sync of their own
     carries_labels: bool = False
+    merges_on: tuple[str, ...] = ()  # native types of a marker that makes creates exact
     link_tables: bool = False  # rows of a table can be links (`TableConnector`)
     archives: bool = False  # `archive` exists, and people can take it back
     deletes: bool = False  # `delete` exists

@@ -74,7 +74,14 @@ def test_what_keeps_a_set_up_from_working_is_named_where_it_stands(world):
     tree = world.tree()
     tree["apps"][0]["syncs"][0]["fields"] = [{"hubspot": "name", "app": "People"}]
     assert "map it as an association" in refused(world, tree)
+    tree = world.tree()
+    tree["apps"][0]["syncs"][1]["marker"] = {"app": "Email"}
+    assert "a marker must be unique" in refused(
+        world, tree
+    )  # no upsert on such a field
+    tree["apps"][0]["syncs"][1]["marker"] = {"app": "Full name"}
     assert not ConnectedApp.objects.exists()
+    world.apply(tree)
 
 
 def test_the_other_end_stays_refused_when_it_comes_in_a_later_file(world):

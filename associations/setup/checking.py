@@ -274,7 +274,8 @@ class SyncCheck:
             found = self.known_field(side, name, path)
             if found is None:
                 continue
-            if not found.unique:
+            merges = capabilities(self.kind).merges_on if side is Side.APP else ()
+            if not found.unique and found.native_type not in merges:
                 self.problems.add(
                     path,
                     f"{name} may hold the same value twice; a marker must be unique.",

@@ -114,6 +114,7 @@ class RecordWriter:
                     references=references,
                     edges=tuple(edge for i in inlines for edge in i.edges),
                     id=reserved,
+                    marker=self.session.sync.marker.get(side, ""),
                 )
             )
         return drafts

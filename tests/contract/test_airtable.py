@@ -18,7 +18,7 @@ from connections.connectors.base import (
     SchemaError,
     ScopeError,
 )
-from connections.records import Draft, Field, ObjectType, Patch, Reference, Want
+from connections.records import Canon, Draft, Field, ObjectType, Patch, Reference, Want
 from connections.sandbox.airtable.tokens import MAIN_BASE
 from syncs.engine.values import canonical
 from tests.contract.airtable_system import WATCH, AirtableSystem
@@ -32,7 +32,7 @@ LINKS = Want(("name",), ("firms", "boss"))
 def people(airtable: AirtableSystem) -> ObjectType:
     """People with a list of firms and at most one boss."""
     firms = airtable.make("firms", [{"name": "name", "type": "singleLineText"}])
-    fields = [
+    fields: list[dict[str, Any]] = [
         {"name": "name", "type": "singleLineText"},
         {
             "name": "firms",
@@ -214,6 +214,26 @@ def test_a_create_without_an_answer_is_uncertain_and_found_by_when_it_was_made(
     assert found == (["new"] if when == "after" else [])
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_create_with_a_marker_is_sent_again_and_makes_one_record(
+    airtable: AirtableSystem, when: str
+):
+    (there,) = airtable.plant([{"title": "there", "code": "k3"}])
+    assert airtable.obj.fields
+    made = [Draft(f"t{n}", row, marker="code") for n, row in enumerate(rows(12))]
+    made += [Draft("again", {"title": "new", "code": "k3"}, marker="code")]
+    made += [Draft("plain", {"title": "no marker"}, marker="code")]
+    made += [Draft("bad", {"title": "x", "code": "k9", "day": "x"}, marker="code")]
+    airtable.host.set_faults(f"drop,method=PATCH,path=/tbl,when={when},times=1")
+    outcomes = airtable.connector.create(airtable.obj, made, airtable.want)
+    assert outcomes.pop().code == Code.VALUE_INVALID
+    assert [o.message for o in outcomes if not o.ok] == []
+    assert outcomes[12].record is not None
+    assert outcomes[12].record.id == there
+    titles = sorted(airtable.titles().values())
+    assert titles == sorted([*(f"t{n}" for n in range(12)), "new", "no marker"])
+
+
 def test_what_deletes_does_so_in_tens_and_says_what_was_gone(airtable: AirtableSystem):
     ids = airtable.plant(rows(25))
     airtable.remove(ids[12])
@@ -357,7 +377,7 @@ def test_computed_cells_are_read_only_and_an_error_is_no_blank(
 
 
 def test_people_are_known_by_their_addresses(airtable: AirtableSystem):
-    fields = [
+    fields: list[dict[str, Any]] = [
         {"name": "name", "type": "singleLineText"},
         {"name": "owner", "type": "singleCollaborator"},
         {"name": "team", "type": "multipleCollaborators"},
@@ -367,7 +387,7 @@ def test_people_are_known_by_their_addresses(airtable: AirtableSystem):
     airtable.make("tasks", fields)
     obj = airtable.table("tasks")
     assert isinstance(obj.field("owner"), Field)
-    values = {
+    values: dict[str, Canon] = {
         "owner": "sales@sandbox.example",
         "team": ["sales@sandbox.example", "service@sandbox.example"],
         "code": "400638",

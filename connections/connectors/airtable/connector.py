@@ -13,7 +13,7 @@ from connections.connectors.airtable.errors import AirtableDialect
 from connections.connectors.airtable.feed import Feed
 from connections.connectors.airtable.reading import PAGE_SIZE, Reader
 from connections.connectors.airtable.schema import object_type
-from connections.connectors.airtable.writing import BATCH, Writer
+from connections.connectors.airtable.writing import BATCH, MERGES_ON, Writer
 from connections.connectors.base import (
     AuthError,
     Context,
@@ -69,6 +69,7 @@ class AirtableConnector:
         reports_deletions=True,
         reference_mode="replace",
         targets_need_sync=True,
+        merges_on=MERGES_ON,
         deletes=True,
         undo_create="Airtable has no archive: delete the record by hand.",
     )
@@ -227,6 +228,8 @@ class AirtableConnector:
     def create(
         self, obj: ObjectType, drafts: Sequence[Draft], want: Want
     ) -> list[Outcome]:
+        """Create records; with a marker of a type that Airtable merges on, as an upsert:
+        one that got no answer is then sent again, and makes no second record."""
         return self._writer(obj, want).create(drafts)
 
     def update(

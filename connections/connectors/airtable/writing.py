@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from connections.catalogue import Code
@@ -40,6 +40,8 @@ from connections.records import (
 )
 
 BATCH = 10  # records of one call
+# Field types that an upsert may tell records by.
+MERGES_ON = ("singleLineText", "multilineText", "number")
 ROUNDING = timedelta(seconds=2)  # of the clock that answers tell
 UNMENTIONED = "Airtable's answer does not account for this record."
 
@@ -79,17 +81,36 @@ class Writer:
     # What is asked for -------------------------------------------------------------------
 
     def create(self, drafts: Sequence[Draft]) -> list[Outcome]:
-        """Create records; a request is sent once and never again.
+        """Create records. A request is sent once and never again, but for records with
+        a marker to merge on: what holds its value already is the record itself.
 
         Raises: ConnectorError if nothing was sent.
         """
-        inputs = []
+        plain: list[Input] = []
+        marked: dict[str, list[Input]] = {}
         for at, draft in enumerate(drafts):
-            if made := self._input(at, "", draft.values, draft.references):
-                inputs.append(made)
-        for some in chunks(inputs, BATCH):
+            made = self._input(at, "", draft.values, draft.references)
+            if made is None:
+                continue
+            field_id = self._merge_field(draft.marker)
+            if field_id and made.cells.get(field_id) is not None:
+                marked.setdefault(field_id, []).append(made)
+            else:
+                plain.append(made)
+        for field_id, inputs in marked.items():
+            send = partial(self._upsert, field_id)
+            for wave in _waves(inputs, partial(_cell, field_id)):
+                for some in chunks(wave, BATCH):
+                    self._batch(some, send)
+        for some in chunks(plain, BATCH):
             self._batch(some, self._create)
         return self._all(len(drafts))
+
+    def _merge_field(self, marker: str) -> str:
+        """The id of a marker's field, if records can be merged on it."""
+        found = self._table.by_name.get(marker)
+        merges = found is not None and found.get("type") in MERGES_ON
+        return str(found["id"]) if found is not None and merges else ""
 
     def update(self, patches: Sequence[Patch]) -> list[Outcome]:
         """Change records; a list of links is read again and only its difference made.
@@ -200,6 +221,18 @@ class Writer:
                 some = self._without_stored(some, answer, took)
             pending += self._split(some, answer)
 
+    def _upsert(self, field_id: str, batch: Sequence[Input]) -> None:
+        """Records come back in the order they were sent, made or found."""
+        more = {"performUpsert": {"fieldsToMergeOn": [field_id]}}
+        pending = [list(batch)]
+        while pending:
+            some = pending.pop()
+            answer = self._send("PATCH", some, Safety.REPEATABLE, more)
+            if answer.ok:
+                self._made(some, rows(answer.body))
+            else:
+                pending += self._split(some, answer)
+
     def _update(self, batch: Sequence[Input]) -> None:
         pending = [list(batch)]
         while pending:
@@ -227,8 +260,14 @@ class Writer:
                 known = one.id in done
                 self._outcomes[one.at] = Outcome(True) if known else uncertain()
 
-    def _send(self, method: str, some: Sequence[Input], safety: Safety) -> Answer:
-        body = {
+    def _send(
+        self,
+        method: str,
+        some: Sequence[Input],
+        safety: Safety,
+        more: Json | None = None,
+    ) -> Answer:
+        body = (more or {}) | {
             "records": [one.body for one in some],
             "returnFieldsByFieldId": True,
             "typecast": False,
@@ -383,13 +422,19 @@ def _holds(text: str, value: Canon) -> bool:
     return any(word and word in text for word in words)
 
 
-def _waves(inputs: Sequence[Input]) -> list[list[Input]]:
+def _cell(field_id: str, one: Input) -> str:
+    return str(one.cells[field_id])
+
+
+def _waves(
+    inputs: Sequence[Input], key: Callable[[Input], str] = lambda one: one.id
+) -> list[list[Input]]:
     """Inputs so that no request names a record twice; the order of each one's stays."""
     waves: list[list[Input]] = []
     seen: dict[str, int] = {}
     for one in inputs:
-        wave = seen.get(one.id, 0)
-        seen[one.id] = wave + 1
+        wave = seen.get(key(one), 0)
+        seen[key(one)] = wave + 1
         if wave == len(waves):
             waves.append([])
         waves[wave].append(one)

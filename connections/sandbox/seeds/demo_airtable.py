@@ -44,7 +44,7 @@ def plant(fake: Airtable) -> None:
             {"Name": c.name, "Website": f"https://{c.domain}", "Phone": c.phone}
             | {
                 "City": c.city,
-                "Revenue": None if c.revenue is None else float(c.revenue),
+                "Revenue": float(c.revenue),
             }
             for _, c in known
         ),
