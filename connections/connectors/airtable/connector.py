@@ -207,8 +207,13 @@ class AirtableConnector:
 
     def fed(self, obj: ObjectType, place: str, *, own: bool) -> Iterator[Fed]:
         """Which records changed since `place`, what we wrote ourselves included: the log
-        tells of a user, and other programs may use the same one. Raises: FeedLost."""
+        tells of a user, and other programs may use the same one.
+
+        Raises: FeedLost; SchemaError where the table is gone, of which the log of records
+        does not tell.
+        """
         self._need_feed()
+        self._api.table(obj)
         return self._feed.read(obj, place)
 
     def feed_setup(self, names: Sequence[str], *, remove: bool = False) -> str:
