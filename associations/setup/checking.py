@@ -24,6 +24,7 @@ from associations.setup.spec import (
     MatchPart,
     SyncSpec,
 )
+from connections.connectors.registry import capabilities
 from connections.records import (
     AssociationType,
     Field,
