@@ -393,6 +393,40 @@ def test_a_join_app_carries_labels_both_ways(world):
     assert quiet(world.go())
 
 
+def test_a_create_whose_answer_is_lost_is_found_again_and_not_made_twice(world):
+    plant(world)
+    world.apply(world.tree(LOOKUP))
+    for when in ("after", "before"):
+        world.kintone.set_faults(f"drop,path=/records.json,method=POST,when={when}")
+        world.create("companies", [{"name": when, "domain": f"{when}.example"}])
+        world.go()
+        world.kintone.set_faults()
+        report = world.go()
+        assert report["status"] == "succeeded", report
+        assert f"{when}.example" in world.firm_rows()
+        assert len(world.firm_rows()) == len(world.companies_in_hubspot())
+    assert quiet(world.go())
+
+
+def test_a_sync_that_names_no_fields_gets_those_that_are_called_alike(world):
+    plant(world)
+    tree = world.tree()
+    firms, people = tree["apps"][0]["syncs"]
+    for sync in (firms, people):
+        sync["fields"] = "default"
+        del sync["match"]
+    people["associations"] = "default"
+    world.apply(tree)
+    report = world.go()
+    assert report["status"] == "succeeded", report
+    assert world.firm_rows()["birch.example"][0] == "Birch"
+    assert world.person_rows()[BOB][1] == "birch.example"
+    assert world.primary()[CID] == "cedar.example"
+    world.go()  # the name that Kintone copied along with the lookup
+    assert world.person_rows()[ANN][2] == "Acorn"
+    assert quiet(world.go())
+
+
 @pytest.mark.unit
 def test_the_published_page_is_what_the_table_says():
     published = Path(settings.BASE_DIR, "docs", "kintone-types.md").read_text()

@@ -112,7 +112,9 @@ class DefaultLinks:
         for reference in self._references():
             by_target.setdefault(reference.target, []).append(reference)
         for target, references in by_target.items():
-            usual = [r for r in references if _is_usual(r)]
+            far = self.schemas[Side.APP].object(target)
+            own = far.name if far is not None else target  # the id may be a number
+            usual = [r for r in references if _is_usual(r, own)]
             if len(references) > 1:
                 names = ", ".join(r.name for r in references if usual != [r])
                 self.skipped.append(
@@ -166,10 +168,10 @@ class DefaultLinks:
         return True
 
 
-def _is_usual(reference: ReferenceField) -> bool:
+def _is_usual(reference: ReferenceField, target: str) -> bool:
     """Whether a field is called what it points to: company_id, not billing_company_id."""
     word = plain(reference.name).removesuffix("id")
-    own = plain(reference.target.rpartition(".")[2])
+    own = plain(target.rpartition(".")[2])
     return word in (own, own.removesuffix("s")) or any(
         word in words and own in words for words in OBJECTS.values()
     )
