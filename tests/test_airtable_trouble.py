@@ -86,3 +86,23 @@ def test_a_run_stays_below_the_limits_that_airtable_enforces(world):
     assert world.host.counts()["POST records"] == 3
     (budget,) = RateBudget.objects.filter(key__startswith="airtable:")
     assert budget.used_today >= limits["spent"]
+
+
+def test_a_create_that_got_no_answer_is_found_by_the_next_run_and_not_made_twice(
+    world, settings
+):
+    settings.CREATE_SETTLE_SECONDS = 0
+    names = [f"c{n}" for n in range(12)]
+    world.create("companies", [{"name": n, "domain": f"{n}.example"} for n in names])
+    tree = world.tree()
+    tree["apps"][0]["syncs"] = [world.companies_sync()]
+    world.apply(tree)
+    world.host.set_faults("drop,method=POST,path=/tbl,when=after,nth=3")
+    first = world.run(world.companies)["syncs"][0]
+    assert (first["created"]["app"], first["in_sync"]) == (10, 10)
+    assert len(world.companies_there()) == 12  # the second batch arrived all the same
+    world.host.set_faults()
+    report = world.run(world.companies)
+    assert report["status"] == "succeeded", report
+    assert sorted(world.companies_there()) == sorted(f"{n}.example" for n in names)
+    assert report["syncs"][0]["in_sync"] == 12
