@@ -153,6 +153,9 @@ class AssociationStage:
         if known:
             fresh = RecordLink.objects.in_bulk(known)
             chunk.links = [fresh.get(link.pk, link) for link in chunk.links]
+            for end in self.writer.ends.values():
+                if end.with_record:  # what it held may mean another record by now
+                    end.load(chunk.session, list(fresh.values()))
 
     def plan(self, chunk: Chunk) -> None:
         for pair in self.pairs:

@@ -14,7 +14,7 @@ from associations.setup import applying
 from associations.setup.problems import SetupRefused
 from connections.sandbox.server import SandboxServer
 from syncs import services
-from syncs.models import MatchKey
+from syncs.models import FieldMapping, MatchKey
 from tests.test_defaults_setup import COMPANIES, PEOPLE, apply, export, file
 from tests.test_undo import undo
 from tests.world import World
@@ -206,6 +206,25 @@ def test_a_plan_is_applied_and_taken_back_with_the_text_that_stood_there(world):
     settled(world)  # what was taken back travels nowhere
 
 
+def test_a_preview_shows_the_first_link_of_a_record_that_lost_all_it_had(world):
+    companies(world, A, B)
+    people(world, one=A)
+    type_id = set_up(world, "default", "to_hubspot", "exact")
+    run(world)
+    (contact,) = (str(r["id"]) for r in world.contacts_in_hubspot().values())
+    far = {d: str(r["id"]) for d, r in world.companies_in_hubspot().items()}
+    world.client.crm.associations.v4.basic_api.archive(
+        "contacts", contact, "companies", far[A]
+    )
+    put(world, "one", B)
+    dry = world.run(dry_run=True)
+    assert dry["syncs"][1]["associations"]["added"] == {"hubspot": 1, "app": 0}
+    plan, _ = services.plan_run(dry["run"])
+    world.run(plan=plan)
+    assert linked(world, type_id) == {"one": B}
+    settled(world)
+
+
 def test_the_file_says_what_a_field_names_records_by(world, tmp_path, monkeypatch):
     monkeypatch.setenv("HUBSPOT_TOKEN", world.sandbox.token)
     monkeypatch.setenv("PG_DSN", world.dsn)
@@ -218,6 +237,12 @@ def test_the_file_says_what_a_field_names_records_by(world, tmp_path, monkeypatc
     wide = PEOPLE | {"associations": [link | {"direction": "two_way"}]}
     both = near | {"fields": [{"hubspot": "company", "app": "firm"}]}
     both |= {"match": [{"hubspot": "email", "app": "email"}]}
+    world.sql("ALTER TABLE people ADD company_name text")  # which fits company, too
+    named = link | {"app_field": "company_name"}
+    usual = PEOPLE | {"fields": "default", "associations": [named]}
+    apply(tmp_path, file(world, COMPANIES, usual))
+    taken = set(FieldMapping.objects.values_list("app", flat=True))
+    assert "company_name" not in taken
     pair = [{"hubspot": "name", "app": "name"}, {"hubspot": "phone", "app": "phone"}]
     for syncs, why in (
         ((COMPANIES, wide), "compares its key domain as domain"),

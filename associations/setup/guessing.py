@@ -46,6 +46,8 @@ def default_fields(
     keyed = {part.hubspot: part.app for key in spec.match for part in key}
     taken = {spec.app_cursor, spec.marker.get(Side.APP, "")} | _pointing(app)
     taken |= {one.get("field", "") for one in spec.archive.values()}
+    # A field that names records by their key is a link, and no text of its own.
+    taken |= {link.app_field for link in spec.associations if link.by}
     found: list[FieldSpec] = []
     for name, words in _rows(hubspot, kind):
         property_ = hubspot.field(name)
