@@ -172,6 +172,10 @@ CASES: dict[str, tuple[Pair, dict[str, str], tuple[str, str]]] = {
         Pair(hubspot="npx", rows="", base="x"), {"hubspot": "unlink: unlabel x"}, ("np", "")),
     "the last blank row goes, and the primary keeps the pair": (
         Pair(hubspot="np", rows="", base="n"), {}, ("np", "")),
+    "nor does it become a row while that label is on it": (
+        Pair(hubspot="nu", rows="", base="n"), {}, ("nu", "")),
+    "and the pair goes with that label": (
+        Pair(hubspot="n", rows="", base="n"), {"hubspot": "unlink: dissociate"}, ("", "")),
     "both removed it": (Pair(base="x"), {}, ("", "")),
     "a blank row beside a label is no edge": (
         Pair(hubspot="nx", rows="nx", base="x"), {}, ("nx", "nx")),

@@ -148,7 +148,14 @@ class _Pair:
             self._to_hubspot(there)
         if rows != self.rows:
             self._to_app(here, rows)
-        return self._common(self.there, self.here)
+        return self._common(self.there, self.here) or self._kept()
+
+    def _kept(self) -> Types:
+        """What stays of a link that lost its rows while a type that no row stands for
+        is on it: once that is gone, the link goes, and comes back as no row."""
+        held = self.owner.hubspot.get(self.far, NO_TYPES)
+        stays = held and not self.there and not self.rows
+        return self.base & {self.rule.plain} if stays else NO_TYPES
 
     def _shown(self, rows: Types) -> Types:
         """The app's side of the edge: of a table of one row a pair, the row stands for
@@ -225,8 +232,9 @@ class _Pair:
             pairs.remove(far, off | {plain})
             left = NO_TYPES
         after = rule.edge(left)
-        # What stays without a row is no link that HubSpot made.
-        base = self._common(after, self.here) | (after if not wanted else NO_TYPES)
+        base = self._common(after, self.here)
+        if left and not wanted:
+            base |= {plain}  # what stays without a row is no link that HubSpot made
         self._change(Side.HUBSPOT, self.there, wanted, base)
 
     def _say_kept(self) -> None:
