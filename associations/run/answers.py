@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from associations.engine.types import PRIMARIES
@@ -84,7 +84,8 @@ def note_answers(
     """Keep what HubSpot made of links this run wrote, where that is not what was sent.
 
     It makes a first primary and demotes a former one by itself. What else moved in the
-    same moment is somebody's own work.
+    same moment is somebody's own work. What a later pass of the run wrote is no answer to
+    an earlier one, which is what that pass was planned from.
     """
     rows = Change.objects.filter(
         run=session.run,
@@ -93,6 +94,8 @@ def note_answers(
         kind__in=KINDS,
         outcome=ChangeOutcome.APPLIED,
     ).select_related("link", "other_link")
+    rows = rows.order_by("pk")
+    later = _later(rows)
     changes = [c for c in rows if not c.answered and c.link and c.other_link]
     ends = {k for c in changes for k in c.after.get("ends", ())}
     ids = dict(RecordLink.objects.filter(pk__in=ends).values_list("pk", "hubspot_id"))
@@ -102,9 +105,12 @@ def note_answers(
         assert change.other_link is not None
         read = edges.get(change.origin.get("to_object", ""), {})
         linked = read.get(change.link.hubspot_id or "")
-        if linked is None:
+        if change.pk in later:
+            now = later[change.pk]
+        elif linked is None:
             continue
-        now = {e.to_id: types_json(e.types) for e in linked}
+        else:
+            now = {e.to_id: types_json(e.types) for e in linked}
         own = {ids.get(k) for k in change.after.get("ends", ())}
         far = change.other_link.hubspot_id or ""
         pairs = {far: now.get(far, [])} | _besides(change, now, own)
@@ -112,6 +118,25 @@ def note_answers(
             change.answered = {"edges": pairs}
             told.append(change)
     update_rows(told, ["answered"])
+
+
+def _later(changes: Iterable[Change]) -> dict[int, Pairs]:
+    """What the next pass found of a record's links, by change of a pass before it.
+
+    Changes that were planned together have the same origin. Args: changes, the oldest
+    first.
+    """
+    found: dict[int, Pairs] = {}
+    last: dict[tuple[int | None, str], list[Change]] = {}
+    for change in changes:
+        at = (change.link_id, change.origin.get("to_object", ""))
+        before = last.setdefault(at, [])
+        origin: Pairs = change.origin.get("edges", {})
+        if before and before[0].origin.get("edges", {}) != origin:
+            found |= {c.pk: origin for c in before}
+            before.clear()
+        before.append(change)
+    return found
 
 
 def _besides(change: Change, now: Pairs, own: set[str | None]) -> Pairs:

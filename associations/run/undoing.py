@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from associations.run.answers import Pairs, answers_of, left_in_hubspot
 from associations.run.join_tables import JoinTableEnd
@@ -47,6 +48,8 @@ class _Near:
     after: dict[str, Pairs] = field(default_factory=dict)
     fields: dict[str, list[str]] = field(default_factory=dict)  # the app's ids
     rows: dict[str, list[Change]] = field(default_factory=dict)  # planned, by app field
+    # Of pairs in HubSpot, by object and far id: from what to what they are taken back.
+    taken: dict[tuple[str, str], list[tuple[Any, Any]]] = field(default_factory=dict)
     # Of pairs in join tables, by mapping and far record: their labels, what is planned.
     pairs: dict[tuple[str, int], list[str | None]] = field(default_factory=dict)
     shared: dict[tuple[str, int], list[Change]] = field(default_factory=dict)
@@ -192,14 +195,22 @@ class LinkUndoer:
         now = near.in_hubspot(pair.to_object)
         left = left_in_hubspot(change, far)
         self._must_be_there(pair, Side.HUBSPOT, left)
-        moved = sorted(i for i, types in left.items() if now.get(i, []) != types)
+        origin: Pairs = change.origin.get("edges", {})
+        former = {i: origin.get(i, []) for i in left}
+        # One write does what several mappings want of a pair: each takes back the same.
+        moved = sorted(
+            i
+            for i, types in left.items()
+            if now.get(i, []) != types
+            and (types, former[i]) not in near.taken.get((pair.to_object, i), ())
+        )
         if moved:
             named = ", ".join(self._name(pair, Side.HUBSPOT, i) for i in moved)
             text = f"The link to {named} changed since."
             raise _Left(MOVED, text, Code.CHANGED_SINCE_PLAN)
         held = dict(near.held[pair.to_object] or {})
-        origin: Pairs = change.origin.get("edges", {})
-        former = {i: origin.get(i, []) for i in left}
+        for i, types in left.items():
+            near.taken.setdefault((pair.to_object, i), []).append((types, former[i]))
         now.update(former)
         shown = self._shown(pair, mapped, former, far)
         self.undoing.plan(
