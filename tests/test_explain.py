@@ -106,6 +106,13 @@ def test_a_pair_and_its_link_are_in_sync_until_a_side_moves(world):
     plain = shut("Contacts", hubspot_id=ann, to_hubspot_id=globex)
     assert plain[:2] == ("type", "TYPE_NOT_MAPPED")
     assert "as default; this mapping follows Primary" in plain[2]
+    more = AssociationMapping.objects.get()
+    more.pk, more.type_id, more.position = None, 279, 1
+    more.app_field, more.by, more.direction = "first_name", "match_key", "to_hubspot"
+    more.save()  # another mapping of the same pair follows that type
+    other = shut("Contacts", hubspot_id=ann, to_hubspot_id=globex)
+    assert other[:2] == ("direction", "DIRECTION_FORBIDS")
+    more.delete()
     world.unlink(ann, acme)
     lost = ask("Contacts", hubspot_id=ann, to_hubspot_id=acme)
     assert lost["in_sync"] is False

@@ -13,6 +13,7 @@ from django.utils.timesince import timesince
 
 from associations.engine.edges import Result
 from associations.models import AssociationLink, AssociationMapping, LinkState
+from associations.run.key_ends import names_nobody
 from associations.run.mappings import Mapped, Pair
 from associations.run.naming import types_text
 from associations.run.planning import LinkPlanner
@@ -218,7 +219,8 @@ class LinkLook:
     def _state(self) -> str:
         """Which side has the link, and what it is made of there."""
         assert self.mapped is not None
-        field, name, ids = self.mapped.end.name, show(self.far), self.ids
+        field, name = self.mapped.end.name, show(self.far)
+        ids = [names_nobody(i) or i for i in self.ids]
         held = f"holds {', '.join(ids[:5])}" if ids else "is empty"
         held = held if self.shown_whole else "was not shown whole"
         app = f"{self.app}'s {field} {held}"

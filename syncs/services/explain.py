@@ -154,15 +154,23 @@ class _Asking:
         if not ways:
             return self._untied(sync, near, far)
         first: Explanation | None = None
+        tied: Explanation | None = None
+        other: Explanation | None = None  # of a mapping that follows other types only
         for way in _likely(ways, sync, far):
             # One that points the other way is looked at from its own end.
             turned = way.sync.pk != sync.pk
             found = self._link(way, far, near) if turned else self._link(way, near, far)
+            if found.gates[-1].code == Code.TYPE_NOT_MAPPED:
+                other = other or found  # another mapping may follow this type
+                continue
             if not found.in_sync:
                 return found
             first = first or found
-        assert first is not None, "there is a way"
-        return first
+            if found.linked and any(found.linked.values()):
+                tied = tied or found
+        answer = tied or other or first
+        assert answer is not None, "there is a way"
+        return answer
 
     def _untied(
         self, sync: ObjectSync, near: tuple[Side, str], far: tuple[Side, str]
