@@ -74,8 +74,14 @@ class Insister:
             if outcomes[ends].code in OF_ONE_PRIMARY
             and (edge := self._former(edges[ends])) is not None
         }
-        demoted = self._each(self.hubspot.unlabel, former)
-        free = {ends: edges[ends] for ends, outcome in demoted.items() if outcome.ok}
+        taken = {(edge.from_id, edge.to_id): edge for edge in former.values()}
+        demoted = self._each(self.hubspot.unlabel, taken)
+        demoted |= self.unlabel(taken, demoted)
+        free = {
+            ends: edges[ends]
+            for ends, edge in former.items()
+            if demoted[edge.from_id, edge.to_id].ok
+        }
         back = {
             ends: Edge(
                 former[ends].from_id,
