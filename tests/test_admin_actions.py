@@ -12,6 +12,7 @@ from django_q.models import OrmQ
 
 from associations import tasks as association_tasks
 from connections import tasks
+from connections.admin.base import page_url
 from connections.catalogue import meaning_of
 from connections.models import RemoteObject
 from connections.sandbox.server import SandboxServer
@@ -124,11 +125,7 @@ def test_pause_and_resume_change_places(admin_client, office):
         press(admin_client, obj, "pause")
         obj.refresh_from_db()
         assert obj.paused
-        text = admin_client.get(
-            reverse(
-                f"admin:{obj._meta.label_lower.replace('.', '_')}_change", args=[obj.pk]
-            )
-        ).content.decode()
+        text = admin_client.get(page_url(obj)).content.decode()
         assert "/do/resume/" in text
         assert "/do/pause/" not in text
         press(admin_client, obj, "resume")

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from associations.models import AssociationLink, AssociationType
 from connections.models import RemoteObject
-from syncs.models import Change, RecordLink, SyncRun
+from syncs.models import Change, ObjectSync, RecordLink, SyncRun
 from tests.office import DSN, TOKEN, open_office, past_run, records
 
 pytestmark = [pytest.mark.admin, pytest.mark.django_db]
@@ -67,6 +67,10 @@ def pages(office) -> list[str]:
     found += [
         reverse("admin:syncs_syncrun_change", args=[child.pk])
         for child in office.run.children.all()
+    ]
+    found += [
+        reverse(f"admin:connections_connectedapp_{tab}", args=[office.app.pk])
+        for tab in ("overview", "syncs", "runs")
     ]
     found += [
         reverse("admin:syncs_recordlink_ambiguous"),
@@ -231,6 +235,24 @@ def test_runs_are_filtered_by_sync_without_their_children(admin_client, office):
     runs = found.context["cl"].result_list
     assert runs
     assert {run.parent_id for run in runs} == {None}
+
+
+def test_an_app_has_a_page_for_each_tab_with_its_figures(admin_client, office):
+    base = f"/admin/connections/connectedapp/{office.app.pk}"
+    first = admin_client.get(f"{base}/").content.decode()
+    for tab in ("Overview", "CRM syncs", "Runs", "Settings"):
+        assert f">{tab}</a>" in first
+    assert "Last complete read" in first
+    syncs = admin_client.get(f"{base}/syncs/").content.decode()
+    assert "Sync more data" in syncs
+    assert "people ↔ contacts" in syncs
+    for figure in ("17", "11"):
+        assert f"{figure}</" in syncs
+    assert f"Run {office.run.pk}" in admin_client.get(f"{base}/runs/").content.decode()
+    ObjectSync.objects.update(archived_at=office.run.created_at)
+    empty = admin_client.get(f"{base}/syncs/").content.decode()
+    assert "Set up your sync" in empty
+    assert "Sync more data" not in empty
 
 
 # Who may --------------------------------------------------------------------------------

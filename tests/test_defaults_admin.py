@@ -22,7 +22,7 @@ def office():
 
 
 def page(client, office) -> str:
-    url = reverse("admin:connections_connectedapp_change", args=[office.app.pk])
+    url = reverse("admin:connections_connectedapp_syncs", args=[office.app.pk])
     return str(client.get(url).content.decode())
 
 

@@ -32,14 +32,11 @@ class LinkedAppAdmin(HandoverPages):
         )
         return [pressed, *super().get_urls()]
 
-    def panel(self, request: HttpRequest, owner: ConnectedApp) -> dict[str, Any]:
-        found = super().panel(request, owner)
-        if not request.user.has_perm("syncs.view_objectsync"):
-            return found
+    def waiting_links(self, request: HttpRequest, app: ConnectedApp) -> dict[str, Any]:
+        """The mappings that wait for a sync, and reference fields that none keeps."""
         may = request.user.has_perms(NEEDS)
-        unmet_links = unmet(ObjectSync.objects.filter(app=owner))
+        unmet_links = unmet(ObjectSync.objects.filter(app=app))
         return {
-            **found,
             "unmet_links": [
                 (
                     why,
@@ -49,7 +46,7 @@ class LinkedAppAdmin(HandoverPages):
             ],
             "open_links": [
                 (link, _set_up_url(link), _press_url(link))
-                for link in (open_links(owner) if may else ())
+                for link in (open_links(app) if may else ())
             ],
         }
 
@@ -62,7 +59,7 @@ class LinkedAppAdmin(HandoverPages):
         app = ConnectedApp.objects.filter(pk=app_id, archived_at=None).first()
         if app is None:
             raise Http404
-        back = page_url(app)
+        back = reverse("admin:connections_connectedapp_syncs", args=[app.pk])
         link = next(
             (
                 one

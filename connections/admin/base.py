@@ -44,10 +44,15 @@ __all__ = [
 M = TypeVar("M", bound=Model)
 
 
+# Whose first page is not the form.
+FIRST_PAGES = {"connections.connectedapp": "overview"}
+
+
 def page_url(obj: Model) -> str:
     """The admin's page of an object."""
     opts = obj._meta
-    return reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[obj.pk])
+    page = FIRST_PAGES.get(opts.label_lower, "change")
+    return reverse(f"admin:{opts.app_label}_{opts.model_name}_{page}", args=[obj.pk])
 
 
 def _always(obj: Any) -> bool:

@@ -20,6 +20,9 @@ WIDTHS = (1280, 375)
 ADDRESSES = (
     "/admin/",
     "/admin/connections/connectedapp/",
+    "/admin/connections/connectedapp/{app}/",
+    "/admin/connections/connectedapp/{app}/syncs/",
+    "/admin/connections/connectedapp/{app}/runs/",
     "/admin/connections/connectedapp/{app}/change/",
     "/admin/connections/hubspotaccount/{account}/change/",
     "/admin/syncs/objectsync/",
