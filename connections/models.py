@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 
+from connections.connectors.registry import app_kinds
 from connections.sealed import SealedField
 
 
@@ -14,14 +15,6 @@ class ApiVersion(models.TextChoices):
     V4 = "v4", "v4 (records v3, associations v4)"
     V3 = "v3", "v3 (no association labels)"
     NEXT = "2026-09", "2026-09 (experimental)"
-
-
-class Kind(models.TextChoices):
-    """The kinds of connected app that this installation offers."""
-
-    POSTGRES = "postgres", "PostgreSQL"
-    AIRTABLE = "airtable", "Airtable"
-    KINTONE = "kintone", "Kintone"
 
 
 class Connection(models.Model):
@@ -78,7 +71,7 @@ class HubSpotAccount(Connection):
 class ConnectedApp(Connection):
     """One app account that is kept in step with one HubSpot account."""
 
-    kind = models.CharField(max_length=20, choices=Kind.choices)
+    kind = models.CharField(max_length=20, choices=app_kinds)
     hubspot = models.ForeignKey(
         HubSpotAccount, on_delete=models.PROTECT, related_name="apps"
     )

@@ -457,24 +457,18 @@ def same_system(one: str, other: str) -> bool:
 class Capabilities:
     """What a connector declares, so that the engine never asks which kind it is.
 
-    Sizes are records a call; seconds where the name says so.
+    Only what somebody asks for stands here; what the methods themselves show (an id that
+    `reserve` gives, a list that is written whole) needs no word. Sizes are records a
+    call; seconds where the name says so.
     """
 
-    page_size: int
     write_batch: int
     fetch_batch: int
     changes: bool  # `changed` exists for an object with a change-time field
     feeds: bool = False  # `fed` tells every change since a place, deletions included
     search_lag_s: float = 0.0  # how long a change stays invisible to `changed`
     overlap_s: float = 300.0  # how far `changed` windows reach back
-    reserves_ids: bool = False  # `reserve` can name a record before it exists
-    finds_by_trace: bool = False  # `find_created` can tell whether a create took effect
-    atomic_batches: bool = False  # one bad row fails the whole batch
-    references_on_create: bool = True
-    reports_deletions: bool = False
     tells_field_times: bool = False  # `changed_at` exists
-    reference_mode: str = "delta"  # delta | replace
-    targets_must_exist: bool = True
     targets_need_sync: bool = False  # links only to objects with a sync of their own
     carries_labels: bool = False
     merges_on: tuple[str, ...] = ()  # native types of a marker that makes creates exact

@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 
 from associations.models import AssociationMapping, By
-from associations.setup import kinds
 from associations.setup.environment import escape
 from associations.setup.filters import export_filters
 from associations.setup.spec import AccountSpec, SyncSpec
+from connections.connectors.registry import KINDS
 from connections.models import ConnectedApp, HubSpotAccount
 from syncs.models import ObjectSync
 
@@ -102,9 +102,9 @@ def _app(app: ConnectedApp) -> Json:
             key: _number(value) if isinstance(value, float) else _text(value)
             for key, value in app.settings.items()
         }
-    names = kinds.AVAILABLE[app.kind].credentials
-    secrets = {n: app.credential_env[n] for n in names if n in app.credential_env}
-    found["credentials"] = secrets or STORED
+    if names := KINDS[app.kind].credential_names:
+        secrets = {n: app.credential_env[n] for n in names if n in app.credential_env}
+        found["credentials"] = secrets or STORED
     syncs = app.syncs.filter(archived_at=None).order_by("position", "pk")
     if listed := [_sync(s) for s in syncs]:
         found["syncs"] = listed

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from associations.services import Types
-from associations.setup import kinds
 from associations.setup.checking import Checked, SyncCheck
 from associations.setup.guessing import Guess
 from associations.setup.joins import Look
@@ -31,7 +30,7 @@ from connections.connectors.base import (
     ScopeError,
     TableConnector,
 )
-from connections.connectors.registry import KINDS
+from connections.connectors.registry import HUBSPOT, KINDS
 from connections.models import ConnectedApp, HubSpotAccount
 from connections.records import (
     AssociationLimit,
@@ -157,12 +156,14 @@ class LiveCheck:
         account = self._account(app)
         if account is None:
             return
-        names = kinds.AVAILABLE[app.kind].credentials if app.kind else ("",)
-        secret = next((name for name in names if name in app.credentials), names[0])
+        names = KINDS[app.kind].credential_names if app.kind else ()
+        given = [name for name in names if name in app.credentials]
+        secret = next(iter((*given, *names)), "")
         hubspot = self.plan.owners[account]
         assert isinstance(hubspot, HubSpotAccount), "an account's path"
         if app.kind:
-            self._connect(app.path, app_row(app, hubspot), f"credentials.{secret}")
+            where = f"credentials.{secret}" if secret else "settings"
+            self._connect(app.path, app_row(app, hubspot), where)
         if account in self.plan.schemas and app.path in self.plan.schemas:
             self._syncs(app, account)
 
@@ -291,7 +292,7 @@ def _stored(model: type[Any], spec: AccountSpec | AppSpec) -> Any:
 def _secrets(owner: Owner, given: Mapping[str, Secret]) -> None:
     """Put credentials on a row; those that are not given stay, but for those of another
     way to log in."""
-    kind = KINDS[owner.kind if isinstance(owner, ConnectedApp) else "hubspot"]
+    kind = KINDS[owner.kind if isinstance(owner, ConnectedApp) else HUBSPOT]
     owner.credentials = kind.merged(
         owner.credentials, {key: secret.value for key, secret in given.items()}
     )

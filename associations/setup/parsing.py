@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from associations.setup import kinds
 from associations.setup.environment import template_of
 from associations.setup.keys import Keys, shown
 from associations.setup.problems import Problems, hint, key_path
 from associations.setup.spec import BASE_URL, AccountSpec, AppSpec, FileSpec, Secret
 from associations.setup.sync_parsing import read_sync
+from connections.connectors.kinds import Setting, Shape
+from connections.connectors.registry import HUBSPOT, KINDS
 from connections.models import ApiVersion
 
 ROOT_KEYS = ("version", "hubspot", "apps")
@@ -35,6 +36,7 @@ APP_KEYS = (
     "syncs",
 )
 MAX_NAME = 120
+LATER = {"notion": "The kind notion", "webflow": "The kind webflow"}
 
 
 def parse(tree: Any, problems: Problems) -> FileSpec:
@@ -138,7 +140,7 @@ def _app(value: Any, path: str, problems: Problems) -> AppSpec | None:
     if keys is None:
         return None
     keys.required("kind")
-    kind = keys.choice("kind", kinds.AVAILABLE, "", kinds.LATER)
+    kind = keys.choice("kind", [k for k in KINDS if k != HUBSPOT], "", LATER)
     syncs = keys.items("syncs", lambda v, p: read_sync(v, p, problems))
     unique(((s.path, s.name, s.renamed_from) for s in syncs), "sync", problems)
     return AppSpec(
@@ -154,48 +156,50 @@ def _app(value: Any, path: str, problems: Problems) -> AppSpec | None:
 
 
 def _settings(keys: Keys, kind: str) -> Mapping[str, Any]:
-    known = kinds.AVAILABLE.get(kind)
+    known = KINDS.get(kind)
     if known is None:
         return {}  # the kind is the problem; its settings cannot be judged
-    inner = keys.map("settings", f"The settings of {kind}", known.settings)
+    inner = keys.map("settings", f"The settings of {kind}", known.setting_names)
+    required = [setting.name for setting in known.settings if setting.required]
     if inner is None:
-        for key in known.required:
-            keys.bad("settings", f"The settings of {kind} need {key}.")
+        for name in required:
+            keys.bad("settings", f"The settings of {kind} need {name}.")
         return {}
-    for key in known.required:
-        inner.required(key)
-    found: dict[str, Any] = {}
-    for key in known.texts:
-        default = kinds.DEFAULTS.get(kind, {}).get(key, "")
-        if (text := inner.text(key, default)) != default:
-            found[key] = text
-    for key in known.lists:
-        if inner.given(key):
-            found[key] = inner.texts(key)
-    for key in known.numbers:
-        if (number := inner.rate(key, None)) is not None:
-            found[key] = number
-    for key in known.addresses:
-        default = kinds.DEFAULTS.get(kind, {}).get(key, "")
-        url = inner.text(key, default, longest=300).rstrip("/")
-        check_url(inner, key, url)
-        if url != default:
-            found[key] = url
-    return found
+    for name in required:
+        inner.required(name)
+    found = {s.name: _setting(inner, s) for s in known.settings}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _setting(keys: Keys, setting: Setting) -> Any:
+    """What is stored of a setting: None where it says no more than leaving it out."""
+    name = setting.name
+    if setting.shape is Shape.LIST:
+        return keys.texts(name) if keys.given(name) else None
+    if setting.shape is Shape.NUMBER:
+        return keys.rate(name, None)
+    if setting.shape is Shape.TEXT:
+        text = keys.text(name, setting.default)
+    else:
+        text = keys.text(name, setting.default, longest=300).rstrip("/")
+        if keys.given(name):
+            check_url(keys, name, text)
+    return text if text != setting.default else None
 
 
 def _credentials(keys: Keys, kind: str) -> Mapping[str, Secret]:
-    known = kinds.AVAILABLE.get(kind)
+    known = KINDS.get(kind)
     if known is None:
         return {}
-    inner = keys.map("credentials", f"The credentials of {kind}", known.credentials)
+    names = known.credential_names
+    inner = keys.map("credentials", f"The credentials of {kind}", names)
     if inner is None:
         return {}
     secrets = {
-        key: _secret_list(inner, key)
-        if key in known.list_credentials and isinstance(inner.tree.get(key), list)
-        else _secret(inner, key)
-        for key in known.credentials
+        c.name: _secret_list(inner, c.name)
+        if c.many and isinstance(inner.tree.get(c.name), list)
+        else _secret(inner, c.name)
+        for c in known.credentials
     }
     return {key: secret for key, secret in secrets.items() if secret is not None}
 

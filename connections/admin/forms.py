@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from django import forms
 
-from connections.connectors.registry import KINDS
-from connections.models import ConnectedApp, HubSpotAccount, Kind
+from connections.connectors.kinds import Credential, Setting, Shape
+from connections.connectors.registry import HUBSPOT, KINDS, app_kinds
+from connections.models import ConnectedApp, HubSpotAccount
 
 if TYPE_CHECKING:
     from django.forms import PasswordInput, TextInput
@@ -23,58 +24,6 @@ else:
     AccountForm = AppForm = forms.ModelForm
 
 LEAST_FOR_TAIL = 20  # characters a secret must have before its last four are shown
-LISTS = {"tables", "keys", "app_ids"}
-NUMBERS = {"requests_per_second"}
-DEFAULTS = {"schema": "public"}
-WORDS = {
-    "token": ("Access token", "Of a private app (service key) in this account."),
-    "base_id": ("Base", "Its id, app and fourteen letters, from the base's address."),
-    "base_url": ("Address", "Blank: the system's own."),
-    "requests_per_second": ("Calls per second", "Blank: as many as the system allows."),
-    "dsn": ("Connection URL", "postgresql://user:password@host:5432/database"),
-    "schema": ("Schema", "Whose tables are offered."),
-    "app_ids": (
-        "App ids",
-        "Comma-separated: the apps to offer. API tokens need them; a user may leave them "
-        "blank for every app.",
-    ),
-    "api_tokens": (
-        "API tokens",
-        "Comma-separated, one for each app, at most 9; or a user name and password below.",
-    ),
-    "username": ("User name", "A log-in name, in place of API tokens."),
-    "password": ("Password", "Of that user."),
-    "tables": ("Tables", "Comma-separated; blank offers every table of the schema."),
-    "change_log": (
-        "Change log",
-        "The table that triggers note changes in; manage.py change_log prints its SQL.",
-    ),
-    "keys": (
-        "Keys of views",
-        "Comma-separated, such as active_people.id: the columns that tell rows apart.",
-    ),
-}
-
-
-BY_KIND = {
-    ("kintone", "base_url"): (
-        "Address",
-        "https://SUBDOMAIN.cybozu.com; of a guest space, with /k/guest/ID after it.",
-    ),
-    ("airtable", "token"): (
-        "Personal access token",
-        "With the scopes data.records:read, data.records:write, schema.bases:read and "
-        "webhook:manage, and access to the base; or a service account's.",
-    ),
-    ("airtable", "change_log"): (
-        "Change log",
-        "Blank: a webhook's log tells what changed. off: it is not used.",
-    ),
-    ("airtable", "requests_per_second"): (
-        "Calls per second",
-        "Of the 5 that Airtable allows for each base; blank for all of them.",
-    ),
-}
 
 
 def masked(secret: object) -> str:
@@ -90,27 +39,20 @@ def masked(secret: object) -> str:
     return f"••••{text[-4:]}" if len(text) >= LEAST_FOR_TAIL else "••••"
 
 
-def words(kind: str, key: str) -> tuple[str, str]:
-    """What a setting or credential is called in a form, and how it is explained."""
-    usual = WORDS.get(key, (key.replace("_", " ").capitalize(), ""))
-    return BY_KIND.get((kind, key), usual)
-
-
 def secret_field(
-    key: str,
+    credential: Credential,
     stored: Mapping[str, Any],
     env: str,
-    kind: str = "hubspot",
     *,
     optional: bool = False,
 ) -> forms.CharField:
     """A write-only field: never shown again, blank keeps what is stored."""
-    label, help_text = words(kind, key)
+    key, help_text = credential.name, credential.help
     if key in stored:
         source = f" from {env}" if env else ""
         help_text = f"Stored{source}: {masked(stored[key])}. Leave blank to keep it."
     return forms.CharField(
-        label=label,
+        label=credential.label,
         help_text=help_text,
         required=key not in stored and not optional,
         widget=PasswordInput(
@@ -124,7 +66,7 @@ def keep_secrets(
 ) -> None:
     """Put what was typed on the row; it no longer comes from the environment then."""
     typed = {key: value for key, value in given.items() if value}
-    kind = KINDS[owner.kind if isinstance(owner, ConnectedApp) else "hubspot"]
+    kind = KINDS[owner.kind if isinstance(owner, ConnectedApp) else HUBSPOT]
     owner.credentials = kind.merged(owner.credentials, typed)
     owner.credential_env = {
         k: v
@@ -160,8 +102,9 @@ class HubSpotAccountForm(AccountForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         account = self.instance
+        (token,) = KINDS[HUBSPOT].credentials
         self.fields["token"] = secret_field(
-            "token", account.credentials, account.credential_env.get("token", "")
+            token, account.credentials, account.credential_env.get("token", "")
         )
         for name in ("requests_per_10s", "search_per_second"):
             if name in self.fields:
@@ -199,36 +142,31 @@ class ConnectedAppForm(AppForm):
         super().__init__(*args, **kwargs)
         app = self.instance
         self._kind = KINDS[self._chosen_kind()]
-        self._names = {f"setting_{key}": key for key in self._kind.settings}
-        for name, key in self._names.items():
-            self.fields[name] = self._setting(
-                self._chosen_kind(), key, app.settings.get(key)
-            )
-            self.fields[name].required = key in self._kind.required
-        self._secrets = {f"secret_{key}": key for key in self._kind.credentials}
-        for name, key in self._secrets.items():
-            env = app.credential_env.get(key, "")
+        self._settings = {f"setting_{s.name}": s for s in self._kind.settings}
+        for name, setting in self._settings.items():
+            self.fields[name] = self._setting(setting, app.settings.get(setting.name))
+        self._secrets = {f"secret_{c.name}": c for c in self._kind.credentials}
+        for name, credential in self._secrets.items():
             self.fields[name] = secret_field(
-                key,
+                credential,
                 app.credentials,
-                env,
-                self._chosen_kind(),
-                optional=self._kind.optional(key),
+                app.credential_env.get(credential.name, ""),
+                optional=self._kind.optional(credential.name),
             )
 
     def _chosen_kind(self) -> str:
         asked = self.data.get("kind") or self.initial.get("kind") or self.instance.kind
-        return str(asked) if asked in Kind.values else Kind.values[0]
+        known = [name for name, _ in app_kinds()]
+        return str(asked) if asked in known else known[0]
 
     @staticmethod
-    def _setting(kind: str, key: str, stored: Any) -> forms.CharField:
-        label, help_text = words(kind, key)
-        initial = ", ".join(stored) if isinstance(stored, list) else stored
+    def _setting(setting: Setting, stored: Any) -> forms.CharField:
+        shown = ", ".join(stored) if isinstance(stored, list) else stored
         return forms.CharField(
-            label=label,
-            help_text=help_text,
-            required=False,
-            initial=initial or DEFAULTS.get(key, ""),
+            label=setting.label,
+            help_text=setting.help,
+            required=setting.required,
+            initial=shown or setting.default,
             widget=TextInput(),
         )
 
@@ -244,19 +182,18 @@ class ConnectedAppForm(AppForm):
     @property
     def kind_fields(self) -> list[str]:
         """The names of the fields that the kind brings."""
-        return [*self._names, *self._secrets]
+        return [*self._settings, *self._secrets]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        typed = {k: cleaned.get(n) or "" for n, k in self._secrets.items()}
+        typed = {c.name: cleaned.get(n) or "" for n, c in self._secrets.items()}
         held = self._kind.merged(
             self.instance.credentials, {k: v for k, v in typed.items() if v}
         )
         ways = self._kind.either
         if ways and not any(all(held.get(k) for k in way) for way in ways):
-            labels = " or ".join(
-                " and ".join(WORDS.get(k, (k,))[0] for k in way) for way in ways
-            )
+            called = {c.name: c.label for c in self._kind.credentials}
+            labels = " or ".join(" and ".join(called[k] for k in way) for way in ways)
             self.add_error(f"secret_{ways[0][0]}", f"Give {labels}.")
         return cleaned
 
@@ -264,16 +201,15 @@ class ConnectedAppForm(AppForm):
         super()._post_clean()  # type: ignore[misc]
         app, given = self.instance, self.cleaned_data
         settings = dict(app.settings)
-        for name, key in self._names.items():
+        for name, setting in self._settings.items():
             value: Any = given.get(name, "").strip()
-            if key in NUMBERS:
+            if setting.shape is Shape.NUMBER:
                 value = self._number(name, value)
-            if key in LISTS:
+            if setting.shape is Shape.LIST:
                 value = [part.strip() for part in value.split(",") if part.strip()]
-            settings.pop(key, None)
-            if value:
-                settings[key] = value
+            settings.pop(setting.name, None)
+            if value and value != setting.default:
+                settings[setting.name] = value
         app.settings = settings
-        keep_secrets(
-            app, {k: given.get(n, "").strip() for n, k in self._secrets.items()}
-        )
+        typed = {c.name: given.get(n, "").strip() for n, c in self._secrets.items()}
+        keep_secrets(app, typed)

@@ -1,81 +1,154 @@
-"""The kinds of system there are connectors for, and what each wants to be told."""
+"""The kinds of system there are connectors for, each said once.
+
+A connector is offered in the form and the set-up file by its entry in `KINDS`, and by
+nothing else: docs/adding-a-connector.md.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
 from connections.connectors.base import Connector, Context, SetupError
+from connections.connectors.kinds import Credential, Kind, Setting, Shape
 from connections.records import Capabilities
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind: where its connector is, the settings and credentials that it takes, and
-    which settings it cannot do without.
-
-    `per_second` is what it may be asked, of everything that has the same `limited`
-    settings (None: as much as it answers); the setting `requests_per_second` lowers it.
-    `either` names the ways to log in, of which one is enough (none: all credentials).
-    """
-
-    path: str
-    label: str
-    settings: tuple[str, ...] = ()
-    credentials: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()
-    per_second: float | None = None
-    limited: tuple[str, ...] = ()
-    either: tuple[tuple[str, ...], ...] = ()
-
-    def merged(
-        self, stored: Mapping[str, Any], given: Mapping[str, Any]
-    ) -> dict[str, Any]:
-        """Stored credentials with those given; another way to log in replaces the first."""
-        way = next((way for way in self.either if set(way) & given.keys()), None)
-        kept = {k: v for k, v in stored.items() if way is None or k in way}
-        return {**kept, **given}
-
-    def optional(self, name: str) -> bool:
-        """Whether a credential may be left out for another."""
-        return any(name in way for way in self.either)
-
+HUBSPOT = "hubspot"
 
 KINDS = {
-    "hubspot": Kind(
+    HUBSPOT: Kind(
         "connections.connectors.hubspot.HubSpotConnector",
         "HubSpot",
-        ("base_url", "api_version"),
-        ("token",),
+        (
+            Setting("base_url", "Address", shape=Shape.ADDRESS),
+            Setting("api_version", "API version"),
+        ),
+        (
+            Credential(
+                "token",
+                "Access token",
+                "Of a private app (service key) in this account.",
+            ),
+        ),
     ),
     "postgres": Kind(
         "connections.connectors.postgres.PostgresConnector",
         "PostgreSQL",
-        ("schema", "tables", "keys", "change_log"),
-        ("dsn",),
+        (
+            Setting("schema", "Schema", "Whose tables are offered.", default="public"),
+            Setting(
+                "tables",
+                "Tables",
+                "Comma-separated; blank offers every table of the schema.",
+                Shape.LIST,
+            ),
+            Setting(
+                "keys",
+                "Keys of views",
+                "Comma-separated, such as active_people.id: the columns that tell rows "
+                "apart.",
+                Shape.LIST,
+            ),
+            Setting(
+                "change_log",
+                "Change log",
+                "The table that triggers note changes in; manage.py change_log prints "
+                "its SQL.",
+            ),
+        ),
+        (
+            Credential(
+                "dsn",
+                "Connection URL",
+                "postgresql://user:password@host:5432/database",
+            ),
+        ),
     ),
     "airtable": Kind(
         "connections.connectors.airtable.AirtableConnector",
         "Airtable",
-        ("base_id", "base_url", "change_log", "requests_per_second"),
-        ("token",),
-        required=("base_id",),
+        (
+            Setting(
+                "base_id",
+                "Base",
+                "Its id, app and fourteen letters, from the base's address.",
+                required=True,
+            ),
+            Setting(
+                "base_url",
+                "Address",
+                "Blank: Airtable's own.",
+                Shape.ADDRESS,
+                default="https://api.airtable.com",
+            ),
+            Setting(
+                "change_log",
+                "Change log",
+                "Blank: a webhook's log tells what changed. off: it is not used.",
+            ),
+            Setting(
+                "requests_per_second",
+                "Calls per second",
+                "Of the 5 that Airtable allows for each base; blank for all of them.",
+                Shape.NUMBER,
+            ),
+        ),
+        (
+            Credential(
+                "token",
+                "Personal access token",
+                "With the scopes data.records:read, data.records:write, "
+                "schema.bases:read and webhook:manage, and access to the base; or a "
+                "service account's.",
+            ),
+        ),
         per_second=5,
         limited=("base_url", "base_id"),
     ),
     "kintone": Kind(
         "connections.connectors.kintone.KintoneConnector",
         "Kintone",
-        ("base_url", "app_ids"),
-        ("api_tokens", "username", "password"),
+        (
+            Setting(
+                "base_url",
+                "Address",
+                "https://SUBDOMAIN.cybozu.com; of a guest space, with /k/guest/ID after "
+                "it.",
+                Shape.ADDRESS,
+                required=True,
+            ),
+            Setting(
+                "app_ids",
+                "App ids",
+                "Comma-separated: the apps to offer. API tokens need them; a user may "
+                "leave them blank for every app.",
+                Shape.LIST,
+            ),
+        ),
+        (
+            Credential(
+                "api_tokens",
+                "API tokens",
+                "Comma-separated, one for each app, at most 9; or a user name and "
+                "password below.",
+                many=True,
+            ),
+            Credential(
+                "username", "User name", "A log-in name, in place of API tokens."
+            ),
+            Credential("password", "Password", "Of that user."),
+        ),
         per_second=50,  # Kintone counts calls at once only: 100 of a domain
         limited=("base_url",),
-        required=("base_url",),
         either=(("api_tokens",), ("username", "password")),
     ),
 }
+
+
+def app_kinds() -> list[tuple[str, str]]:
+    """The kinds of connected app, each with its label."""
+    return [(name, kind.label) for name, kind in KINDS.items() if name != HUBSPOT]
 
 
 def capabilities(kind: str) -> Capabilities:

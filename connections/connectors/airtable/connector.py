@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from connections.catalogue import Code
 from connections.connectors.airtable.api import Api, Json, rows
 from connections.connectors.airtable.errors import AirtableDialect
 from connections.connectors.airtable.feed import Feed
@@ -22,6 +21,7 @@ from connections.connectors.base import (
     ScopeError,
 )
 from connections.connectors.http import Door
+from connections.connectors.plain import PlainConnector
 from connections.records import (
     Capabilities,
     Draft,
@@ -31,7 +31,6 @@ from connections.records import (
     Outcome,
     Page,
     Patch,
-    Record,
     Report,
     Schema,
     Want,
@@ -49,7 +48,7 @@ ELSEWHERE = (
 )
 
 
-class AirtableConnector:
+class AirtableConnector(PlainConnector):
     """Tables of one base; safe to use from several threads.
 
     Args: settings, `base_id`, `base_url` and `change_log` ("off": the payload log is not
@@ -58,16 +57,13 @@ class AirtableConnector:
     """
 
     kind = "airtable"
+    no_archive = "only people reach Airtable's trash, and only for some days"
     capabilities: Capabilities = Capabilities(
-        page_size=PAGE_SIZE,
         write_batch=BATCH,
         fetch_batch=PAGE_SIZE,
         changes=True,
         feeds=True,
         overlap_s=OVERLAP_S,
-        atomic_batches=True,
-        reports_deletions=True,
-        reference_mode="replace",
         targets_need_sync=True,
         merges_on=MERGES_ON,
         deletes=True,
@@ -89,9 +85,7 @@ class AirtableConnector:
         if not same_system(base_id, context.system):
             raise SchemaError(ELSEWHERE)
         if str(settings.get("change_log") or "").strip().casefold() == OFF:
-            self.capabilities = replace(
-                self.capabilities, feeds=False, reports_deletions=False
-            )
+            self.capabilities = replace(self.capabilities, feeds=False)
         self._door = Door(
             str(settings.get("base_url") or BASE_URL),
             {"Authorization": f"Bearer {token}"},
@@ -181,18 +175,6 @@ class AirtableConnector:
     def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
         return self._reader.fetch(obj, ids, want)
 
-    def changed_at(
-        self, obj: ObjectType, ids: Sequence[str], names: Sequence[str]
-    ) -> Mapping[str, Mapping[str, datetime]]:
-        """Nothing: a record has one time of change at most."""
-        return {}
-
-    def lookup(
-        self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want
-    ) -> Mapping[str, Record] | None:
-        """None: Airtable holds no field unique."""
-        return None
-
     def created_since(
         self, obj: ObjectType, want: Want, since: datetime
     ) -> Iterator[Page]:
@@ -226,10 +208,6 @@ class AirtableConnector:
 
     # Writing ---------------------------------------------------------------------------
 
-    def reserve(self, obj: ObjectType, count: int) -> list[str] | None:
-        """None: Airtable gives no ids ahead."""
-        return None
-
     def create(
         self, obj: ObjectType, drafts: Sequence[Draft], want: Want
     ) -> list[Outcome]:
@@ -244,16 +222,6 @@ class AirtableConnector:
 
     def _writer(self, obj: ObjectType, want: Want) -> Writer:
         return Writer(self._api, self._reader, obj, want)
-
-    def archive(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
-        """Refuse: only people reach Airtable's trash, and only for some days."""
-        refused = Outcome(
-            False,
-            code=Code.DIRECTION_FORBIDS,
-            message=f"Records of {obj.name} are not archived: Airtable could only delete "
-            "them.",
-        )
-        return [refused for _ in ids]
 
     def delete(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
         return self._writer(obj, Want()).delete(ids)

@@ -59,7 +59,6 @@ class HubSpotConnector:
 
     kind = "hubspot"
     capabilities = Capabilities(
-        page_size=100,
         write_batch=100,
         fetch_batch=100,
         changes=True,

@@ -20,6 +20,7 @@ from connections.connectors.kintone.reading import Reader
 from connections.connectors.kintone.revisions import Revisions
 from connections.connectors.kintone.schema import SchemaReader
 from connections.connectors.kintone.writing import Writer
+from connections.connectors.plain import PlainConnector
 from connections.records import (
     Capabilities,
     Draft,
@@ -42,7 +43,7 @@ from connections.records import (
 MOST_TOKENS = 9  # in one header
 
 
-class KintoneConnector:
+class KintoneConnector(PlainConnector):
     """One domain, or one guest space of it.
 
     Args: settings, `base_url` (https://SUBDOMAIN.cybozu.com, of a guest space followed by
@@ -52,13 +53,12 @@ class KintoneConnector:
     """
 
     kind = "kintone"
+    no_archive = "Kintone could only delete them for good"
     capabilities: Capabilities = Capabilities(
-        page_size=500,
         write_batch=2000,
         fetch_batch=500,
         changes=True,
         overlap_s=300.0,
-        reference_mode="replace",
         targets_need_sync=True,
         link_tables=True,
         deletes=True,
@@ -150,18 +150,8 @@ class KintoneConnector:
     ) -> Window:
         return self._reader.window(obj, want, after, until)
 
-    def unstamped(self, obj: ObjectType, want: Want) -> Iterator[Page]:
-        """Nothing: Kintone stamps every record."""
-        return iter(())
-
     def fetch(self, obj: ObjectType, ids: Sequence[str], want: Want) -> Fetched:
         return self._reader.fetch(obj, ids, want)
-
-    def changed_at(
-        self, obj: ObjectType, ids: Sequence[str], names: Sequence[str]
-    ) -> Mapping[str, Mapping[str, datetime]]:
-        """Nothing: a record has one time of change."""
-        return {}
 
     def lookup(
         self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want
@@ -175,10 +165,6 @@ class KintoneConnector:
 
     # Write -----------------------------------------------------------------------------
 
-    def reserve(self, obj: ObjectType, count: int) -> list[str] | None:
-        """None: Kintone gives no ids ahead."""
-        return None
-
     def create(
         self, obj: ObjectType, drafts: Sequence[Draft], want: Want
     ) -> list[Outcome]:
@@ -188,16 +174,6 @@ class KintoneConnector:
         self, obj: ObjectType, patches: Sequence[Patch], want: Want
     ) -> list[Outcome]:
         return self._writer.update(obj, patches, want)
-
-    def archive(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
-        """Refuse: what Kintone deletes, nobody brings back."""
-        refused = Outcome(
-            False,
-            code=Code.DIRECTION_FORBIDS,
-            message=f"Records of {obj.name} are not archived: Kintone could only delete "
-            "them for good.",
-        )
-        return [refused for _ in ids]
 
     def delete(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
         return self._writer.delete(obj, ids)

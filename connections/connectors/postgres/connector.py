@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from connections.catalogue import Code
 from connections.connectors.base import (
     ConnectorError,
     Context,
@@ -15,6 +14,7 @@ from connections.connectors.base import (
     SchemaError,
     ScopeError,
 )
+from connections.connectors.plain import PlainConnector
 from connections.connectors.postgres import times
 from connections.connectors.postgres.change_log import ChangeLog
 from connections.connectors.postgres.database import Database
@@ -26,7 +26,7 @@ from connections.connectors.postgres.link_rows import read_rows
 from connections.connectors.postgres.link_tables import examine, shape_of
 from connections.connectors.postgres.link_writing import RowWriter
 from connections.connectors.postgres.numbers import reserve
-from connections.connectors.postgres.reading import FETCH_BATCH, PAGE_SIZE, Reader
+from connections.connectors.postgres.reading import FETCH_BATCH, Reader
 from connections.connectors.postgres.selection import (
     Selection,
     need_column,
@@ -59,7 +59,7 @@ WRITE_BATCH = 500  # rows in one statement
 OVERLAP_S = 300.0  # a transaction that wrote earlier may commit later than one we saw
 
 
-class PostgresConnector:
+class PostgresConnector(PlainConnector):
     """Tables of one schema; safe to use from several threads.
 
     Args: settings, "schema" (default public) and "tables" (the only ones to offer);
@@ -68,13 +68,12 @@ class PostgresConnector:
     """
 
     kind = "postgres"
+    no_archive = "PostgreSQL could only delete them for good"
     capabilities: Capabilities = Capabilities(
-        page_size=PAGE_SIZE,
         write_batch=WRITE_BATCH,
         fetch_batch=FETCH_BATCH,
         changes=True,
         overlap_s=OVERLAP_S,
-        reserves_ids=True,
         deletes=True,
         link_tables=True,
         undo_create="A row that was inserted cannot be archived: delete it by hand.",
@@ -215,12 +214,6 @@ class PostgresConnector:
         """Read rows by id; absent ones are gone, unless row-level security applies."""
         return self._reader(obj, want).fetch(ids)
 
-    def changed_at(
-        self, obj: ObjectType, ids: Sequence[str], names: Sequence[str]
-    ) -> Mapping[str, Mapping[str, datetime]]:
-        """Nothing: a row has one time of change at most."""
-        return {}
-
     def lookup(
         self, obj: ObjectType, field_name: str, values: Sequence[str], want: Want
     ) -> Mapping[str, Record] | None:
@@ -281,16 +274,6 @@ class PostgresConnector:
         return Writer(
             self._db, select(table, tables, obj, answer, joined=False), tables
         )
-
-    def archive(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
-        """Refuse: a table has no archive that would be reversible."""
-        refused = Outcome(
-            False,
-            code=Code.DIRECTION_FORBIDS,
-            message=f"Rows of {obj.name} are not archived: PostgreSQL could only delete "
-            "them for good.",
-        )
-        return [refused for _ in ids]
 
     def delete(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
         """Delete rows for good; one that others would be deleted with is refused."""
