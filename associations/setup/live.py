@@ -107,10 +107,10 @@ class LiveCheck:
         self.plan.owners[path] = owner
         if self.problems.under(path):
             return
-        if not owner.credentials:
-            self.problems.add(
-                f"{path}.{secret}", f"{owner.name} has no credentials yet; give them."
-            )
+        where = f"{path}.{secret}" if secret else path
+        if secret and not owner.credentials:
+            text = f"{owner.name} has no credentials yet; give them."
+            self.problems.add(where, text)
             return
         try:
             connector = (
@@ -120,7 +120,7 @@ class LiveCheck:
             )
             self._open[path] = connector
             report = connector.test()
-            self._same_system(f"{path}.{secret}", owner, report)
+            self._same_system(where, owner, report)
             owner.identity = report.account[:200]
             owner.system_id = report.system or owner.system_id
             for warning in report.warnings:
@@ -128,7 +128,7 @@ class LiveCheck:
             self.plan.schemas[path] = connector.discover()
         except ConnectorError as exc:
             refused = isinstance(exc, AuthError | ScopeError)
-            at = f"{path}.{secret}" if refused else path
+            at = where if refused else path
             self.problems.add(at, f"{exc.code}: {exc.message} {exc.remedy}")
 
     def _same_system(self, path: str, owner: Owner, report: Report) -> None:
@@ -158,12 +158,11 @@ class LiveCheck:
             return
         names = KINDS[app.kind].credential_names if app.kind else ()
         given = [name for name in names if name in app.credentials]
-        secret = next(iter((*given, *names)), "")
+        secret = next((f"credentials.{name}" for name in (*given, *names)), "")
         hubspot = self.plan.owners[account]
         assert isinstance(hubspot, HubSpotAccount), "an account's path"
         if app.kind:
-            where = f"credentials.{secret}" if secret else "settings"
-            self._connect(app.path, app_row(app, hubspot), where)
+            self._connect(app.path, app_row(app, hubspot), secret)
         if account in self.plan.schemas and app.path in self.plan.schemas:
             self._syncs(app, account)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from connections.sandbox.kintone.server import KintoneServer
 from connections.sandbox.kintone.switches import TABLE as KINTONE
 from connections.sandbox.server import SandboxServer
 from tests.contract.airtable_system import AirtableSystem
+from tests.contract.files_system import FilesSystem
 from tests.contract.harness import Naps, System, new_context
 from tests.contract.hubspot_system import HubSpotSystem
 from tests.contract.kintone_system import KintoneSystem
@@ -170,7 +172,15 @@ def kintone(_kintone: KintoneServer) -> Iterator[KintoneSystem]:
     _kintone.reset()
 
 
-SYSTEMS = ["hubspot", "postgres", "airtable", "kintone"]
+@pytest.fixture
+def files(tmp_path: Path) -> FilesSystem:
+    """A folder with an empty object type `probes`."""
+    system = FilesSystem(tmp_path)
+    assert system.obj.field("title") is not None
+    return system
+
+
+SYSTEMS = ["hubspot", "postgres", "airtable", "kintone", "files"]
 
 
 @pytest.fixture(params=SYSTEMS)

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from connections.catalogue import Code
-from connections.connectors.airtable.merging import three_way
 from connections.connectors.base import (
     FeedLost,
     LimitError,
     SchemaError,
     ScopeError,
 )
+from connections.connectors.merging import three_way
 from connections.records import Canon, Draft, Field, ObjectType, Patch, Reference, Want
 from connections.sandbox.airtable.tokens import MAIN_BASE
 from syncs.engine.values import canonical

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from connections.catalogue import Code
 from connections.connectors.airtable.reading import Reader
+from connections.connectors.merging import three_way
 from connections.records import ObjectType, Outcome, Patch, Record, Reference, Want
 
 References = Mapping[str, Reference]
@@ -74,12 +75,3 @@ class Merger:
                 )
             merged[name] = Reference(three_way(planned.ids, wanted.ids, current.ids))
         return merged
-
-
-def three_way(
-    planned: Sequence[str], wanted: Sequence[str], current: Sequence[str]
-) -> tuple[str, ...]:
-    """What is there now, less what was meant to go, and what was meant to come."""
-    gone = set(planned) - set(wanted)
-    come = [i for i in wanted if i not in set(planned)]
-    return tuple(dict.fromkeys([i for i in current if i not in gone] + come))

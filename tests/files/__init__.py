@@ -1,0 +1,3 @@
+"""A small connector, by the steps of docs/adding-a-connector.md: files in a folder."""
+
+from __future__ import annotations
