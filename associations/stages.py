@@ -42,7 +42,7 @@ from associations.run.undoing import LinkUndoer
 from associations.run.writing import LinkWriter
 from connections.records import Side
 from syncs.models import Change, RecordLink, SyncRun
-from syncs.models.choices import Awaiting, ChangeKind, ChangeOutcome, RecordState
+from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.closing import closes
 from syncs.run.gates import Question, Relation, Walk
 from syncs.run.holding import check_limits
@@ -221,7 +221,7 @@ class AssociationStage:
         for some in link_ids.chunks(READ_AT_ONCE):
             chunk = self._look(session, some, told=True)
             if session.run.as_planned:
-                _leave_undecided(chunk)
+                _leave_unplanned(chunk)
             with transaction.atomic():
                 Change.objects.bulk_create(chunk.changes, batch_size=300)
                 save_links([x for x in chunk.links if x.pk in chunk.touched])
@@ -441,22 +441,26 @@ def _that_had_links(links: Sequence[RecordLink]) -> list[RecordLink]:
     return [link for link in links if link.pk in had]
 
 
-def _leave_undecided(chunk: Chunk) -> None:
-    """Settle nothing that a person has not approved with the rest of the plan: what still
-    waits, was dropped, or moved since."""
-    run = chunk.session.run
+def _leave_unplanned(chunk: Chunk) -> None:
+    """Settle nothing that the plan at work does not hold: what a person did not see, still
+    has to decide, dropped, or what moved since. The next run looks at those records."""
     rows = Change.objects.filter(
-        Q(outcome=ChangeOutcome.HELD, awaiting=Awaiting.LIMITS)
-        | Q(run=run.plan_id, outcome=ChangeOutcome.DROPPED)
-        | Q(run=run, outcome=ChangeOutcome.DRIFTED),
-        sync=chunk.session.sync,
+        run=chunk.session.run,
         link__in=[link.pk for link in chunk.links],
         kind__in=KINDS,
-    )
-    undecided = set(rows.values_list("link_id", "mapping_key"))
-    chunk.changes = [
-        c for c in chunk.changes if (c.link_id, c.mapping_key) not in undecided
+    ).exclude(outcome=ChangeOutcome.DRIFTED)
+    mine = set(rows.values_list("link_id", "mapping_key", "other_link_id"))
+    left = [
+        c
+        for c in chunk.changes
+        if (c.link_id, c.mapping_key, c.other_link_id) not in mine
     ]
+    chunk.changes = [c for c in chunk.changes if c not in left]
+    ids = {c.link_id for c in left}
+    for link in chunk.links:
+        if link.pk in ids:
+            link.dirty = True
+            chunk.touched.add(link.pk)
 
 
 def _frozen(session: Session, rows: QuerySet[AssociationLink]) -> dict[str, int]:

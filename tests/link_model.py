@@ -284,6 +284,8 @@ class Office:
                 self._done(contact, change, write.types)
 
     def _to_app(self, contact: int, result: Result, change: EdgeChange) -> None:
+        if change.follows and (contact, change.far_key) in self.hubspot.pairs:
+            return  # the unlink that was to come first did not
         fault = next(self._faults, "ok")
         if fault == "killed":
             raise Killed

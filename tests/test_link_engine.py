@@ -812,6 +812,59 @@ def test_a_label_set_in_one_field_outlives_the_plain_link_cleared_in_another():
     assert written(result) == {A: "associate nx"}
 
 
+def test_a_pair_that_goes_whole_is_planned_off_every_field_that_holds_it():
+    bases: dict[str, Held | None] = {"n": {A: "npx"}, "p": {A: "npx"}, "x": {A: "npx"}}
+    result = run([N, P, X], {"n": [], "p": [A], "x": [B, A]}, {A: "npx"}, bases)
+    assert written(result) == {A: "dissociate", B: "associate nx"}
+    assert result.app == {"p": (), "x": (B,)}
+    took, *followed, new = sorted(result.changes, key=lambda c: (c.far_key, c.follows))
+    assert (took.mapping_key, took.side, took.follows) == ("n", Side.HUBSPOT, False)
+    assert [c.mapping_key for c in followed] == ["p", "x"]
+    assert all((c.side, c.kind) == (Side.APP, "unlink") for c in followed)
+    assert all(c.ends == {A} for c in followed)
+    assert (new.mapping_key, new.far_key, new.kind) == ("x", B, "link")
+
+
+def test_a_field_that_moves_off_a_pair_anyway_is_not_emptied_with_it():
+    bases: dict[str, Held | None] = {"n": {A: "np"}, "p": {A: "np"}}
+    result = run([N, P], {"n": [B], "p": [B]}, {A: "np"}, bases)
+    assert written(result) == {A: "dissociate", B: "associate np"}
+    assert result.app == {}
+    assert not any(c.follows for c in result.changes)
+
+
+@pytest.mark.parametrize("owner", [N, DEFAULT, replace(N, many=False)])
+def test_a_pair_stays_for_a_field_that_cannot_be_told_of_its_end(owner):
+    key = owner.key
+    rules = [owner, to_hubspot(P)]
+    bases: dict[str, Held | None] = {key: {A: "np"}, "p": {A: "np"}}
+    result = run(rules, {key: [], "p": [A]}, {A: "np"}, bases)
+    assert not result.changes
+    assert [(n.mapping_key, n.far_key) for n in result.noted] == [(key, A)]
+    assert result.base[key] == {A: types("np")}
+    let_go = run(rules, {key: [], "p": []}, {A: "np"}, bases)
+    assert written(let_go) == {A: "dissociate"}
+
+
+def test_a_field_that_moved_on_lets_a_kept_pair_go_with_the_last_that_holds_it():
+    rules = [DEFAULT, to_hubspot(P)]
+    bases: dict[str, Held | None] = {"f": {A: "np", B: "n"}, "p": {A: "np"}}
+    stays = run(rules, {"f": [B], "p": [A]}, {A: "np", B: "n"}, bases)
+    assert not stays.changes
+    assert stays.base["f"].keys() == {A, B}
+    goes = run(rules, {"f": [B], "p": [B]}, {A: "np", B: "n"}, bases)
+    assert written(goes) == {A: "dissociate", B: "associate np"}
+
+
+def test_a_primary_takes_no_pair_along_that_a_plain_field_holds():
+    takes = replace(TAKES_PAIR, key="p")
+    bases: dict[str, Held | None] = {"n": {A: "np"}, "p": {A: "np"}}
+    both = run([N, takes], {"n": [A], "p": []}, {A: "np"}, bases)
+    assert written(both) == {A: "unlabel p"}
+    alone = run([takes], {"p": []}, {A: "np"}, {"p": {A: "np"}})
+    assert written(alone) == {A: "dissociate"}
+
+
 def test_a_list_that_is_unknown_does_not_hold_up_the_other_fields():
     result = run([X, Y], {"x": None, "y": [A]}, {A: "nx"}, {"x": {A: "nx"}, "y": {}})
     assert written(result) == {A: "associate nxy"}

@@ -299,18 +299,28 @@ class Links(RuleBasedStateMachine):
             known = {k for k, s in self.office.status.items() if s == "paired"}
             held = set(self.office.held(contact, mapping.key)) & known
             shown = {k for k, t in there.items() if mapping.counts(t)} & known
-            noted = {n.far_key for n in result.noted}
+            noted = {n.far_key for n in result.noted if n.mapping_key == mapping.key}
             waits = {p.mapping_key for p in result.pending}
             if mapping.direction != "two_way" or mapping.key in failing:
                 continue
+            if mapping.kind != "labels":
+                assert all(self._held_for_good(contact, far) for far in noted)
             if mapping.kind == "labels":
                 # A blank row and a link whose labels nobody maps are taken for equal.
                 assert held <= there.keys()
                 assert shown - noted <= held
             elif mapping.many:
-                assert held == shown
+                assert held == shown - noted
             elif mapping.key not in waits:
                 assert held <= shown
+
+    def _held_for_good(self, contact: int, far: int) -> bool:
+        """Whether a field that is never written holds a record."""
+        return any(
+            far in self.office.held(contact, r.key)
+            for r in self.office.rules
+            if not r.lets(Side.APP)
+        )
 
     # Always ---------------------------------------------------------------------------
 

@@ -183,3 +183,70 @@ def test_the_rest_of_one_records_links_can_be_approved_in_a_second_step(advised)
     assert "bob@x.example" not in world.primary()
     (ann,) = services.waiting().filter(kind="unlink")
     assert ann.record == "ann@x.example"
+
+
+def in_app(world: World, mail: str) -> tuple[int | None, int | None]:
+    rows = world.sql("SELECT company_id, advises_id FROM people WHERE email = %s", mail)
+    found: tuple[int | None, int | None] = rows[0]
+    return found
+
+
+def apply_plan(run_id: int) -> SyncRun:
+    plan, children = services.plan_run(run_id)
+    syncs = [child.sync for child in children if child.sync is not None]
+    run = services.start(syncs=syncs, trigger=Trigger.COMMAND, plan=plan)
+    services.execute(run)
+    return run
+
+
+def test_a_plan_names_every_field_that_an_unlink_empties_and_writes_no_other(advised):
+    world = advised
+    put(
+        world,
+        [
+            {"app_field": "company_id", "to": "Companies", "type": "primary"},
+            {"app_field": "advises_id", "to": "Companies", "type": "default"},
+        ],
+    )
+    world.run()
+    cid = "cid@x.example"
+    world.sql("INSERT INTO people (email, advises_id) VALUES (%s, 1)", cid)
+    apply_plan(world.run(dry_run=True)["run"])
+    # HubSpot made a first company the primary one, which the plan did not tell of.
+    assert world.primary()[cid] == "c0.example"
+    assert in_app(world, cid) == (None, 1)
+    world.run()
+    assert in_app(world, cid) == (1, 1)
+    world.sql("UPDATE people SET advises_id = NULL WHERE email = %s", cid)
+    told = world.run(dry_run=True)
+    edges = sorted((e["side"], e["kind"]) for e in told["syncs"][1]["edges"])
+    assert edges == [("app", "unlink"), ("hubspot", "unlink")]
+    run = apply_plan(told["run"])
+    rows = Change.objects.filter(run__parent=run)
+    assert set(rows.values_list("outcome", flat=True)) == {"applied"}
+    assert in_app(world, cid) == (None, None)
+    assert cid not in world.primary()
+    assert not world.run(dry_run=True)["syncs"][1]["edges"]
+
+
+def test_a_field_keeps_its_record_where_the_pair_could_not_be_taken_off(advised):
+    world = advised
+    put(
+        world,
+        [
+            {"app_field": "company_id", "to": "Companies", "type": "primary"},
+            {"app_field": "advises_id", "to": "Companies", "type": "default"},
+        ],
+    )
+    world.sql("UPDATE people SET advises_id = company_id")
+    world.run()
+    world.sql("UPDATE people SET advises_id = NULL WHERE email = 'ann@x.example'")
+    world.contacts.limits = {}
+    world.contacts.save(update_fields=["limits"])
+    world.sandbox.control.set_faults("status=400,path=batch/archive")
+    world.run()
+    assert in_app(world, "ann@x.example") == (1, None)
+    assert world.primary()["ann@x.example"] == "c0.example"
+    world.sandbox.control.set_faults()
+    world.run()
+    assert in_app(world, "ann@x.example") == (None, None)

@@ -112,7 +112,9 @@ class EdgeChange:
 
     `ends` are edges of the baseline that are over once this is written; `types` what
     HubSpot has on the edge. Of a mapping of labels: `rows`, the types whose rows the app
-    is to have, and `base`, what both sides have in common once this is written.
+    is to have, and `base`, what both sides have in common once this is written. One that
+    `follows` is to be written only once another mapping's unlink took the pair off
+    HubSpot.
     """
 
     mapping_key: str
@@ -125,6 +127,7 @@ class EdgeChange:
     types: Types = NO_TYPES
     rows: Types | None = None
     base: Types | None = None
+    follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from associations.engine.edges import (
     State,
     Types,
 )
+from associations.engine.shared_pairs import Holders, kept
 from connections.catalogue import Code
 from connections.records import AssociationType, Side
 
@@ -40,9 +41,11 @@ class LabelSets:
         fars: Mapping[int, Far],
         pairs: Pairs,
         result: Result,
+        holders: Holders,
     ) -> None:
         self.rule, self.state, self.fars = rule, state, fars
         self.hubspot, self.pairs, self.result = hubspot, pairs, result
+        self.holders = holders
         self.first = state.base is None
         self.base: Mapping[int, Types] = state.base or {}
 
@@ -55,8 +58,6 @@ class LabelSets:
             if far in state.hidden and far not in (state.app or ()):
                 continue  # the far record's rows stand for it
             status = self.fars[far].status
-            if far in state.hidden and far not in (state.app or ()):
-                continue  # the far record's rows stand for it
             here = self.named(state.labels.get(far, NO_TYPES))
             there = self._in_hubspot(far, here)
             if far in state.apart and (
@@ -226,6 +227,11 @@ class _Pair:
             # Something that no row stands for is on the pair: it stays.
             if not off:
                 self._say_kept()
+                return
+            pairs.remove(far, off)
+        elif self.owner.holders.keeps(far, rule):
+            self.result.noted.append(kept(rule.key, far))
+            if not off:
                 return
             pairs.remove(far, off)
         else:

@@ -13,7 +13,7 @@ from associations.run.mappings import Mapped, Pair
 from associations.run.mirroring import Mirrors
 from associations.run.proving import Proof, Seen
 from associations.run.refusing import Refused, Refuser
-from associations.run.stored import types_json
+from associations.run.stored import FOLLOWS, types_json
 from associations.run.vanished import find_gone, find_lost_labels
 from connections.catalogue import Code
 from connections.records import Linked, Side
@@ -161,6 +161,8 @@ class LinkPlanner:
         vanished: dict[Side, dict[int, set[int]]] = {s: {} for s in Side}
         for link_id, result in results.items():
             for change in result.changes:
+                if change.follows:
+                    continue  # nothing vanished yet
                 for key in change.ends:
                     vanished[change.side.other].setdefault(key, set()).add(link_id)
         again: set[int] = set()
@@ -239,6 +241,8 @@ class LinkPlanner:
             wanted = result.app.get(mapped.key) or ()
             after |= mapped.end.after(link, change, wanted, self.fars)
             after["types"] = types_json(change.types)
+            if change.follows:
+                after[FOLLOWS] = True
         self.chunk.plan(
             link,
             side=change.side,

@@ -8,6 +8,9 @@ from typing import Any
 from connections.records import AssociationType
 from syncs.models import Change, RecordLink
 
+# In `Change.after` of what is to be written only once another unlink took its pair off.
+FOLLOWS = "follows"
+
 
 def types_json(types: Iterable[AssociationType]) -> list[list[Any]]:
     """Association types as a change stores them."""

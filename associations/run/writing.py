@@ -15,7 +15,7 @@ from associations.run.keeping import COUNTED, KINDS, count, keep, keep_failing
 from associations.run.mappings import Pair
 from associations.run.reading import read_links
 from associations.run.restoring import RESTORE, Restorer, Standing
-from associations.run.stored import types_json, types_of
+from associations.run.stored import FOLLOWS, types_json, types_of
 from associations.run.unmoved import Edges, unmoved
 from connections.catalogue import Code
 from connections.records import Edge, Linked, Outcome, Side
@@ -172,6 +172,8 @@ class LinkWriter:
     def _to_app(self, batch: list[Change]) -> None:
         batch = self._ready(batch)
         batch = self._without(batch, self._moved_in_app(batch))
+        follows = [c for c in batch if c.after.get(FOLLOWS)]
+        batch = self._without(batch, self._led_nowhere(follows))
         if self.session.run.as_planned:
             batch = self._unmoved_origin(batch)
         if not batch:
@@ -202,11 +204,26 @@ class LinkWriter:
             if c.mapping_key not in self.ends or self.ends[c.mapping_key].moved(c)
         ]
 
+    def _led_nowhere(self, follows: Sequence[Change]) -> list[Change]:
+        """Those whose pair this run did not take off HubSpot, as was to come first."""
+        if not follows:
+            return []
+        gone = Change.objects.filter(
+            run=self.session.run,
+            link__in={c.link_id for c in follows},
+            side=Side.HUBSPOT,
+            after__op="dissociate",
+            outcome=ChangeOutcome.APPLIED,
+        )
+        ends = set(gone.values_list("link_id", "other_link_id"))
+        return [c for c in follows if (c.link_id, c.other_link_id) not in ends]
+
     def _unmoved_origin(self, batch: list[Change]) -> list[Change]:
         """In an applied plan HubSpot's links must still be what the plan was made from."""
         moved: list[Change] = []
-        for to_object in {c.origin.get("to_object") for c in batch} - {None}:
-            mine = [c for c in batch if c.origin.get("to_object") == to_object]
+        judged = [c for c in batch if not c.after.get(FOLLOWS)]
+        for to_object in {c.origin.get("to_object") for c in judged} - {None}:
+            mine = [c for c in judged if c.origin.get("to_object") == to_object]
             ids = sorted({c.link.hubspot_id or "" for c in mine if c.link})
             held = read_links(self.session, str(to_object), ids)
             for change in mine:
