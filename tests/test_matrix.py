@@ -19,7 +19,6 @@ from tests.matrix.spec import (
     EVENTS,
     KINDS,
     TYPES,
-    WAITING,
     Cell,
     Standing,
     refusal,
@@ -53,7 +52,6 @@ def play(systems: Systems) -> Counter[str]:
     """Let everything happen, and look after each run. Returns: cells by what they were."""
     figures = Counter({"cells of the matrix asserted": len(systems.cells)})
     figures["cells of the matrix refused"] = refuse(systems)
-    figures["cells of the matrix that wait for their part"] = waiting(systems.types)
     systems.set_up()
     report = systems.run()
     assert report["status"] == "succeeded", report
@@ -79,17 +77,13 @@ def refuse(systems: Systems) -> int:
         (kind, direction): refusal(kind, systems.types)
         for kind in KINDS
         for direction in DIRECTIONS
-        if refusal(kind, systems.types) and kind not in WAITING
+        if refusal(kind, systems.types)
     }
     found = systems.refused()
     assert found.keys() == expected.keys()
     for key, text in expected.items():
         assert text in found[key]
     return len(expected) * (len(EVENTS) + 1)
-
-
-def waiting(types: str) -> int:
-    return len(WAITING) * len(DIRECTIONS) * (len(EVENTS) + 1)
 
 
 def lose_label(systems: Systems) -> int:

@@ -25,7 +25,6 @@ from tests.matrix.spec import (
     LABELLED,
     MOST_LINKS,
     TYPES,
-    WAITING,
     Cell,
     Standing,
     cells,
@@ -62,7 +61,9 @@ FIELDS = {
     "single": "company_id",
     "foreign_key": "company_code",
     "multi": "company_ids",
+    "match_key": "company_domain",
 }
+KEY = "{}.example"  # what a company is called by on both sides
 SCHEMA = """
 CREATE TABLE companies (
   id serial PRIMARY KEY, domain text UNIQUE, code text NOT NULL UNIQUE,
@@ -185,14 +186,14 @@ class Systems:
 
     def arrive_in_hubspot(self, word: str) -> None:
         key = "name" if word in KEYLESS else "domain"
-        values = {key: f"{word}.example"}
+        values = {key: KEY.format(word)}
         self.companies[word] = self.portal.create("companies", values)
 
     def arrive_in_app(self, word: str) -> None:
         ((self.rows[word],),) = self.sql(
             "INSERT INTO companies (domain, code, active) VALUES (%s, %s, %s) "
             "RETURNING id",
-            f"{word}.example",
+            KEY.format(word),
             word,
             word != "e",
         )
@@ -262,6 +263,8 @@ class Systems:
             value = ids
         elif kind == "foreign_key":
             value = next(iter(held), None)
+        elif kind == "match_key":
+            value = next((KEY.format(word) for word in held), None)
         self.sql(
             f"UPDATE {table} SET {FIELDS[kind]} = %s WHERE key = %s",
             value,
@@ -352,11 +355,15 @@ class Systems:
     def _fields_of(
         self, table: str, kind: str, words: Mapping[int, str]
     ) -> Iterator[tuple[str, str]]:
+        named = {KEY.format(word): word for word in words.values()}
         for key, value in self.sql(f"SELECT key, {FIELDS[kind]} FROM {table}"):
             if value is not None:
                 several = value if kind == "multi" else [value]
                 for each in several:
-                    yield key, each if kind == "foreign_key" else words[each]
+                    if kind == "foreign_key":
+                        yield key, each
+                    else:
+                        yield key, (named if kind == "match_key" else words)[each]
 
     def open(self) -> dict[Cell, set[tuple[str, str]]]:
         """(state, code) of every link of ours that is not in step, by cell."""
@@ -398,7 +405,7 @@ class Systems:
         """What set-up says of the kinds that make no sense, by kind and direction."""
         file, asked = self.file(), {}
         syncs = file["apps"][0]["syncs"]
-        refused = [k for k in KINDS if k not in WAITING and refusal(k, self.types)]
+        refused = [k for k in KINDS if refusal(k, self.types)]
         for kind in refused:
             for direction in OBJECT:
                 at, sync = next(
@@ -467,6 +474,8 @@ def mapping_file(kind: str, types: str, direction: str, table: str) -> dict[str,
         "direction": direction,
         "conflict": CONFLICT.get(kind, "hubspot"),
     }
+    if kind == "match_key":
+        common["by"] = "match_key"
     if kind != "join_table":
         return {"app_field": FIELDS[kind], "type": YAML_TYPES[types], **common}
     join = {"name": f"{table}_links", "from": "record", "to": "company"}
