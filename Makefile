@@ -12,7 +12,7 @@ ARGS ?=
 PARALLEL := -n 2 --dist worksteal
 
 help:
-	@echo "make demo   two systems brought into step, and the admin to look at it"
+	@echo "make demo   four systems brought into step, and the admin to look at it"
 	@echo "make test   the whole suite, on SQLite and on PostgreSQL, browser included"
 	@echo "make check  linters, types, import contracts, migrations, deployment settings"
 	@echo "make test-postgres  every case of every test that uses our database, on PostgreSQL"

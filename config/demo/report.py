@@ -10,6 +10,7 @@ from syncs.models import RecordLink
 from syncs.models.choices import RecordState
 
 COLUMNS = (
+    "app",
     "sync",
     "status",
     "read",
@@ -24,20 +25,24 @@ COLUMNS = (
 
 
 def lines(report: dict[str, Any]) -> Iterator[str]:
-    """A run's report as a table; pairs are HubSpot/PostgreSQL."""
-    rows = [COLUMNS, *(_row(sync) for sync in report["syncs"])]
+    """A run's report as a table, app by app."""
+    order = {name: at for at, name in enumerate(business.APPS)}
+    syncs = sorted(report["syncs"], key=lambda sync: order.get(sync["app"], len(order)))
+    rows = [COLUMNS, *(_row(sync) for sync in syncs)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
     for row in rows:
         yield "  ".join(
             text.ljust(width) for text, width in zip(row, widths, strict=True)
         )
     yield ""
-    yield "Numbers with a slash are HubSpot / PostgreSQL."
+    kinds = ", ".join(f"{name}: {kind}" for name, kind in business.APPS.items())
+    yield f"Numbers with a slash are HubSpot / the app ({kinds})."
 
 
 def _row(sync: dict[str, Any]) -> tuple[str, ...]:
     links = sync["associations"]
     return (
+        sync["app"],
         sync["sync"],
         sync["status"],
         _both(sync["read"]),
@@ -66,22 +71,27 @@ def planted() -> Iterator[str]:
 def surprises(report: dict[str, Any]) -> list[str]:
     """What is not as the demo plants it; [] where all is."""
     found = [
-        f"{sync['sync']} {sync['status']}: {sync['errors']}"
+        f"{sync['app']} {sync['sync']} {sync['status']}: {sync['errors']}"
         for sync in report["syncs"]
         if sync["status"] not in ("succeeded", "partial")
     ]
-    for name, keys in business.failing().items():
-        rows = RecordLink.objects.filter(
-            sync__name=name,
-            sync__app__name="Operations",
-            state__in=(RecordState.FAILING, RecordState.UNCERTAIN),
-        )
-        failing = {str(_key(row)) for row in rows}
-        if failing != keys:
-            found.append(f"{name}: failing are {sorted(failing)}, not {sorted(keys)}")
+    bad = (RecordState.FAILING, RecordState.UNCERTAIN)
+    rows = RecordLink.objects.filter(sync__app__name__in=business.APPS, state__in=bad)
+    failing: dict[tuple[str, str], set[str]] = {}
+    for row in rows.select_related("sync__app"):
+        key = (row.sync.app.name, row.sync.name)
+        failing.setdefault(key, set()).add(str(_key(row)))
+    wanted = business.failing()
+    for key in sorted(failing.keys() | wanted):
+        held, planned = failing.get(key, set()), wanted.get(key, set())
+        if held != planned:
+            where = " ".join(key)
+            found.append(f"{where}: failing are {sorted(held)}, not {sorted(planned)}")
     return found
 
 
 def _key(link: RecordLink) -> object:
+    """What a person knows a record by, whichever side has it."""
     values = link.hubspot_values or link.app_values
-    return values.get("email") or values.get("domain") or link
+    names = ("email", "Email", "domain", "Website")
+    return next((values[name] for name in names if values.get(name)), link)

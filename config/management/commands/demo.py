@@ -1,4 +1,4 @@
-"""Two systems brought into step, and the admin to look at it."""
+"""Four systems brought into step, and the admin to look at it."""
 
 from __future__ import annotations
 
@@ -30,19 +30,20 @@ from connections.commands import FAILED, Refused
 from connections.commands import Command as Base
 from connections.management.commands.sandbox import reset
 from connections.models import ConnectedApp
+from connections.sandbox.seeds import business
 from syncs import selectors, services
 from syncs.models import ObjectSync, SyncRun
 from syncs.models.choices import Trigger
 from syncs.progress import Progress
 
-APP, USER = "Operations", "admin"
+USER = "admin"
 START_S = 90.0  # for the sandbox to make its data, on a slow machine
 
 
 class Command(Base):
     help = (
-        "Start the sandbox, the admin and the task cluster, bring HubSpot and PostgreSQL "
-        "into step, show what happened, and stay up until Ctrl-C."
+        "Start the sandbox, the admin and the task cluster, bring HubSpot, PostgreSQL, "
+        "Airtable and Kintone into step, show what happened, and stay up until Ctrl-C."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -71,7 +72,10 @@ class Command(Base):
 
     def _run(self, children: Children, folder: Path, *, once: bool) -> None:
         write = self.stdout.write
-        write("Starting the sandbox: a stand-in for HubSpot, and a real PostgreSQL …")
+        write(
+            "Starting the sandbox: stand-ins for HubSpot, Airtable and Kintone, and a real "
+            "PostgreSQL …"
+        )
         addresses = _start_sandbox(children, folder)
         self._set_up(addresses)
         password = kept_secret(
@@ -83,7 +87,7 @@ class Command(Base):
         children.start(
             "web", "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}"
         )
-        write("Syncing companies, then contacts with their companies …")
+        write("Syncing companies, contacts, deals and vessels with their links …")
         found = self._sync()
         write("")
         for line in (*report.lines(found), "", *report.planted()):
@@ -105,6 +109,12 @@ class Command(Base):
             "HUBSPOT_TOKEN": addresses["token"],
             "HUBSPOT_BASE_URL": addresses["hubspot"],
             "OPERATIONS_DSN": addresses["postgres"],
+            "AIRTABLE_URL": addresses["airtable"],
+            "AIRTABLE_BASE": addresses["airtable_base"],
+            "AIRTABLE_TOKEN": addresses["airtable_token"],
+            "KINTONE_URL": addresses["kintone"],
+            "KINTONE_USER": addresses["kintone_user"],
+            "KINTONE_PASSWORD": addresses["kintone_password"],
         }
         try:
             changed = apply(file.read_text(encoding="utf-8"), environ)
@@ -114,7 +124,9 @@ class Command(Base):
         self.stdout.write(f"Applied examples/demo.yaml: {done}.")
 
     def _sync(self) -> dict[str, Any]:
-        syncs = selectors.chosen_syncs(APP, ())
+        """One run of every sync; PostgreSQL's come first among those of an object."""
+        syncs = [s for app in business.APPS for s in selectors.chosen_syncs(app, ())]
+        syncs.sort(key=lambda sync: sync.position)
         run = services.start(syncs=syncs, trigger=Trigger.COMMAND, wait=True)
         progress = Progress(self.stderr)
         services.execute(run, progress=progress)
@@ -127,6 +139,10 @@ class Command(Base):
         write(f"The admin   http://127.0.0.1:{port}/admin/   {USER} / {password}")
         write(f"HubSpot     {addresses['hubspot']}   token {addresses['token']}")
         write(f"PostgreSQL  {addresses['postgres']}")
+        base, token = addresses["airtable_base"], addresses["airtable_token"]
+        write(f"Airtable    {addresses['airtable']}   base {base}, token {token}")
+        user, word = addresses["kintone_user"], addresses["kintone_password"]
+        write(f"Kintone     {addresses['kintone']}   user {user} / {word}")
         write("")
         write("Change something on either side, press Sync now, and see it travel:")
         write(
@@ -161,7 +177,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _forget() -> None:
     """The sandbox is new: what was known of an earlier one is worth nothing."""
-    for app in ConnectedApp.objects.filter(name=APP):
+    for app in ConnectedApp.objects.filter(name__in=business.APPS):
         AssociationMapping.objects.filter(sync__app=app).delete()
         SyncRun.objects.filter(app=app).delete()
         ObjectSync.objects.filter(app=app).delete()

@@ -1,7 +1,8 @@
-"""A business that both halves of the demo tell of: the same every time.
+"""A business that all parts of the demo tell of: the same every time.
 
 Names are put together from word lists; every domain ends in .example. What is planted to
-go wrong, or to differ, stands in `ODDITIES`.
+go wrong, or to differ, stands in `oddities`. What only one app has, PostgreSQL has: its
+syncs run first, so that the other apps' find it in HubSpot within the same run.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, replace
 
-COMPANIES, PEOPLE = 300, 2000
-HUBSPOT_ONLY_COMPANIES = range(280, 290)
-APP_ONLY_COMPANIES = range(290, 300)
-HUBSPOT_ONLY_PEOPLE = range(1900, 1950)
-APP_ONLY_PEOPLE = range(1950, 2000)
+COMPANIES, PEOPLE, DEALS, VESSELS = 120, 500, 60, 24
+HUBSPOT_ONLY_COMPANIES, APP_ONLY_COMPANIES = range(108, 114), range(114, 120)
+HUBSPOT_ONLY_PEOPLE, APP_ONLY_PEOPLE = range(460, 480), range(480, 500)
+HUBSPOT_ONLY_DEALS, APP_ONLY_DEALS = range(48, 54), range(54, 60)
+HUBSPOT_ONLY_VESSELS, APP_ONLY_VESSELS = range(18, 21), range(21, 24)
 
+APPS = {"Operations": "PostgreSQL", "Sales base": "Airtable", "Service desk": "Kintone"}
 TWIN_COMPANY = 7  # stands twice in HubSpot, once in the app
 TWIN_PERSON = 11  # stands once in HubSpot, twice in the app
 ORPHAN = 13  # linked in HubSpot to the company that is not paired
@@ -202,6 +204,15 @@ _CITIES = [
     "Turin",
     "Zwolle",
 ]
+STAGES = {  # in HubSpot, and what the apps call them
+    "appointmentscheduled": "Appointment",
+    "qualifiedtobuy": "Qualified",
+    "contractsent": "Contract sent",
+    "closedwon": "Won",
+    "closedlost": "Lost",
+}
+ROLES = ("Owner", "Operator")  # what a company is to a vessel
+_WORTH = ("renewal", "extension", "pilot", "rollout", "service")
 _TITLES = (
     "Account manager",
     "Buyer",
@@ -239,8 +250,29 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Deal:
+    """One deal; `stage` is HubSpot's, `company` and `person` places in the lists."""
+
+    name: str
+    amount: str
+    stage: str
+    company: int
+    person: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vessel:
+    """One ship; `companies` are places in the list by role, one perhaps in both."""
+
+    name: str
+    imo: str
+    tonnage: str
+    companies: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Oddity:
-    """Something planted. `failing`: {(sync, error code): keys of the records failing}."""
+    """Something planted, and what becomes of it."""
 
     what: str
     handled: str
@@ -287,46 +319,99 @@ def _employer(number: int, rng: random.Random) -> int:
         return rng.choice(HUBSPOT_ONLY_COMPANIES)
     if number in APP_ONLY_PEOPLE and rng.random() < 0.3:
         return rng.choice(APP_ONLY_COMPANIES)
+    return _shared(rng)
+
+
+def _shared(rng: random.Random) -> int:
+    """A company that every system has."""
     company = rng.randrange(HUBSPOT_ONLY_COMPANIES.start)
     return company if company != TWIN_COMPANY else TWIN_COMPANY + 1
 
 
-def failing() -> dict[str, set[str]]:
-    """What must fail, and nothing else: the keys of failing records by sync."""
-    return {
-        "Companies": {companies()[TWIN_COMPANY].domain},
-        "Contacts": {people()[TWIN_PERSON].email},
-    }
+def deals() -> list[Deal]:
+    """All deals, with a company and a person that every system has."""
+    rng = random.Random(3)
+    known, found = companies(), []
+    for number in range(DEALS):
+        company = _shared(rng)
+        found.append(
+            Deal(
+                f"{known[company].name} {rng.choice(_WORTH)} {number:03d}",
+                f"{rng.randrange(5, 400) * 500}",
+                rng.choice(list(STAGES)),
+                company,
+                rng.randrange(TITLE_DIFFERS.stop, HUBSPOT_ONLY_PEOPLE.start),
+            )
+        )
+    return found
+
+
+def vessels() -> list[Vessel]:
+    """All ships; every third is operated by its owner."""
+    rng = random.Random(4)
+    found = []
+    for number in range(VESSELS):
+        owner = _shared(rng)
+        operator = owner if number % 3 == 0 else _shared(rng)
+        found.append(
+            Vessel(
+                f"MV {_HEAD[number]}",
+                f"{9100000 + number * 37}",
+                f"{rng.randrange(20, 900) * 100}",
+                dict(zip(ROLES, (owner, operator), strict=True)),
+            )
+        )
+    return found
+
+
+def failing() -> dict[tuple[str, str], set[str]]:
+    """What must fail, and nothing else: keys of failing records by app and sync."""
+    twin = {companies()[TWIN_COMPANY].domain}
+    found = {(app, "Companies"): twin for app in APPS}
+    found["Operations", "Contacts"] = {people()[TWIN_PERSON].email}
+    return found
 
 
 def oddities() -> tuple[Oddity, ...]:
     """What was planted and what becomes of it, in sentences."""
     known, staff = companies(), people()
     twin, person = known[TWIN_COMPANY], staff[TWIN_PERSON]
+    counts = {
+        "companies": (HUBSPOT_ONLY_COMPANIES, APP_ONLY_COMPANIES),
+        "contacts": (HUBSPOT_ONLY_PEOPLE, APP_ONLY_PEOPLE),
+        "deals": (HUBSPOT_ONLY_DEALS, APP_ONLY_DEALS),
+        "vessels": (HUBSPOT_ONLY_VESSELS, APP_ONLY_VESSELS),
+    }
+    both = "; ".join(
+        f"{len(hubspot)} {what} only in HubSpot, {len(app)} only in PostgreSQL"
+        for what, (hubspot, app) in counts.items()
+    )
     return (
+        Oddity(both, "created in every other system, with their links"),
         Oddity(
-            f"{len(HUBSPOT_ONLY_COMPANIES)} companies and {len(HUBSPOT_ONLY_PEOPLE)} "
-            f"contacts only in HubSpot, {len(APP_ONLY_COMPANIES)} and "
-            f"{len(APP_ONLY_PEOPLE)} only in PostgreSQL",
-            "created on the other side, with their link",
+            f"{len(PHONE_DIFFERS)} companies whose phone differs in PostgreSQL",
+            "PostgreSQL wins: its mapping says conflict: app; the other apps take what "
+            "HubSpot has then",
         ),
         Oddity(
-            f"{len(PHONE_DIFFERS)} companies whose phone differs",
-            "PostgreSQL wins: the mapping says conflict: app",
-        ),
-        Oddity(
-            f"{len(TITLE_DIFFERS)} contacts whose job title differs",
+            f"{len(TITLE_DIFFERS)} contacts whose job title differs in PostgreSQL",
             "HubSpot wins: the sync's rule",
         ),
         Oddity(
-            f"{len(CITY_BLANK)} companies with a city in PostgreSQL and none in HubSpot",
+            f"{len(CITY_BLANK)} companies with a city in every app and none in HubSpot",
             "left as they are: a blank never wins a first sync, and city goes only to "
-            "PostgreSQL",
+            "the apps",
+        ),
+        Oddity(
+            f"{VESSELS} vessels (a custom object) with owners and operators, a third of "
+            "them one company",
+            "association labels in HubSpot; rows with a role in PostgreSQL and Kintone, "
+            "a field for each label in Airtable",
         ),
         Oddity(
             f"{twin.domain} stands twice in HubSpot",
-            "MATCH_AMBIGUOUS: nothing paired, nothing created; merge the two or pair by "
-            "hand",
+            "MATCH_AMBIGUOUS in each app: nothing paired, nothing created; merge the "
+            "two or pair by hand",
         ),
         Oddity(
             f"{person.email} stands twice in PostgreSQL",

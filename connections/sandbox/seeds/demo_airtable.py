@@ -1,4 +1,4 @@
-"""The Airtable half of a rehearsal: companies, and people linked to them."""
+"""The Airtable part of the demo: a base with a field for each link, and each label."""
 
 from __future__ import annotations
 
@@ -9,61 +9,127 @@ from connections.sandbox.airtable.tokens import MAIN_BASE
 from connections.sandbox.seeds import business
 
 TEXT = "singleLineText"
-COMPANIES: list[dict[str, Any]] = [
+Fields = list[dict[str, Any]]
+COMPANIES: Fields = [
     {"name": "Name", "type": TEXT},
     {"name": "Website", "type": "url"},
     {"name": "Phone", "type": "phoneNumber"},
     {"name": "City", "type": TEXT},
     {"name": "Revenue", "type": "currency", "options": {"precision": 2}},
 ]
-PEOPLE: list[dict[str, Any]] = [
+PEOPLE: Fields = [
     {"name": "Email", "type": "email"},
     {"name": "First name", "type": TEXT},
     {"name": "Last name", "type": TEXT},
     {"name": "Phone", "type": "phoneNumber"},
     {"name": "Job title", "type": TEXT},
 ]
+DEALS: Fields = [
+    {"name": "Name", "type": TEXT},
+    {"name": "Amount", "type": "currency", "options": {"precision": 2}},
+    {
+        "name": "Stage",
+        "type": "singleSelect",
+        "options": {"choices": [{"name": name} for name in business.STAGES.values()]},
+    },
+]
+VESSELS: Fields = [
+    {"name": "Name", "type": TEXT},
+    {"name": "IMO number", "type": TEXT},
+    {"name": "Tonnage", "type": "number", "options": {"precision": 0}},
+]
+TABLES = {"Companies": COMPANIES, "People": PEOPLE, "Deals": DEALS, "Vessels": VESSELS}
+LINKS = (
+    ("People", "Company", "Companies"),
+    ("Deals", "Company", "Companies"),
+    ("Deals", "Contact", "People"),
+    *(("Vessels", role, "Companies") for role in business.ROLES),
+)
 
 
 def plant(fake: Airtable) -> None:
     """Make the tables and fill them."""
     with fake.store.transaction():
-        companies = fake.bases.make_table(MAIN_BASE, "Companies", COMPANIES)
-        people = fake.bases.make_table(MAIN_BASE, "People", PEOPLE)
-        link = {"linkedTableId": companies["id"], "prefersSingleRecordLink": True}
-        field = {"name": "Company", "type": "multipleRecordLinks", "options": link}
-        fake.bases.make_field(MAIN_BASE, people["id"], field, by_person=True)
-    known = [
-        (number, company)
-        for number, company in enumerate(business.companies())
-        if number not in business.HUBSPOT_ONLY_COMPANIES
-    ]
-    ids = fake.add(
-        "Companies",
-        (
-            {"Name": c.name, "Website": f"https://{c.domain}", "Phone": c.phone}
-            | {
-                "City": c.city,
-                "Revenue": float(c.revenue),
-            }
-            for _, c in known
-        ),
-    )
-    by_number = {number: i for (number, _), i in zip(known, ids, strict=True)}
-    fake.add(
-        "People",
-        (
-            {
-                "Email": person.email,
-                "First name": person.first,
-                "Last name": person.last,
-                "Phone": person.phone,
-                "Job title": person.title,
-                "Company": [by_number[person.company]]
-                if person.company in by_number
-                else None,
-            }
-            for number, person in enumerate(business.people())
-            if number not in business.HUBSPOT_ONLY_PEOPLE
-        ),
-    )
+        ids = {
+            name: fake.bases.make_table(MAIN_BASE, name, fields)["id"]
+            for name, fields in TABLES.items()
+        }
+        for table, name, target in LINKS:
+            link = {"linkedTableId": ids[target], "prefersSingleRecordLink": True}
+            field = {"name": name, "type": "multipleRecordLinks", "options": link}
+            fake.bases.make_field(MAIN_BASE, ids[table], field, by_person=True)
+    companies = _companies(fake)
+    people = _people(fake, companies)
+    _deals(fake, companies, people)
+    _vessels(fake, companies)
+
+
+def _add(fake: Airtable, table: str, rows: dict[int, dict[str, Any]]) -> dict[int, str]:
+    """Add records: ids by their place in the business's list."""
+    return dict(zip(rows, fake.add(table, rows.values()), strict=True))
+
+
+def _companies(fake: Airtable) -> dict[int, str]:
+    absent = {*business.HUBSPOT_ONLY_COMPANIES, *business.APP_ONLY_COMPANIES}
+    rows = {
+        number: {
+            "Name": c.name,
+            "Website": c.domain,
+            "Phone": c.phone,
+            "City": c.city,
+            "Revenue": float(c.revenue),
+        }
+        for number, c in enumerate(business.companies())
+        if number not in absent
+    }
+    return _add(fake, "Companies", rows)
+
+
+def _people(fake: Airtable, companies: dict[int, str]) -> dict[int, str]:
+    absent = {*business.HUBSPOT_ONLY_PEOPLE, *business.APP_ONLY_PEOPLE}
+    rows = {
+        number: {
+            "Email": person.email,
+            "First name": person.first,
+            "Last name": person.last,
+            "Phone": person.phone,
+            "Job title": person.title,
+            "Company": [companies[person.company]]
+            if person.company is not None and number != business.ORPHAN
+            else None,
+        }
+        for number, person in enumerate(business.people())
+        if number not in absent
+    }
+    return _add(fake, "People", rows)
+
+
+def _deals(fake: Airtable, companies: dict[int, str], people: dict[int, str]) -> None:
+    absent = {*business.HUBSPOT_ONLY_DEALS, *business.APP_ONLY_DEALS}
+    rows = {
+        number: {
+            "Name": deal.name,
+            "Amount": float(deal.amount),
+            "Stage": business.STAGES[deal.stage],
+            "Company": [companies[deal.company]],
+            "Contact": [people[deal.person]],
+        }
+        for number, deal in enumerate(business.deals())
+        if number not in absent
+    }
+    _add(fake, "Deals", rows)
+
+
+def _vessels(fake: Airtable, companies: dict[int, str]) -> None:
+    absent = {*business.HUBSPOT_ONLY_VESSELS, *business.APP_ONLY_VESSELS}
+    rows = {
+        number: {
+            "Name": ship.name,
+            "IMO number": ship.imo,
+            "Tonnage": int(ship.tonnage),
+            **{role: [companies[place]] for role, place in ship.companies.items()},
+        }
+        for number, ship in enumerate(business.vessels())
+        if number not in absent
+    }
+    _add(fake, "Vessels", rows)

@@ -1,4 +1,4 @@
-"""The Kintone half of a rehearsal: companies, people with a lookup, roles that join them."""
+"""The Kintone part of the demo: apps with lookups, and one that joins two by a role."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lookup(app: App, key: str, copies: dict[str, str] | None = None) -> Json:
 
 
 def plant(domain: Domain) -> None:
-    """Make the three apps and fill them."""
+    """Make the apps and fill them."""
     companies = domain.add_app(
         "Companies",
         {
@@ -51,55 +51,102 @@ def plant(domain: Domain) -> None:
             "company_name": TEXT,
         },
     )
-    roles = {"type": "DROP_DOWN", "options": ["Decision maker", "Billing contact"]}
-    domain.add_app(
-        "Roles",
+    stages = {"type": "DROP_DOWN", "options": list(business.STAGES.values())}
+    deals = domain.add_app(
+        "Deals",
         {
-            "person": lookup(people, "email"),
+            "name": TEXT | {"required": True},
+            "amount": {"type": "NUMBER"},
+            "stage": stages,
             "company": lookup(companies, "domain"),
-            "role": roles,
+            "contact": lookup(people, "email"),
+        },
+    )
+    vessels = domain.add_app(
+        "Vessels",
+        {
+            "name": TEXT | {"required": True},
+            "imo_number": TEXT | {"unique": True},
+            "tonnage": {"type": "NUMBER"},
+        },
+    )
+    roles = domain.add_app(
+        "Vessel roles",
+        {
+            "vessel": lookup(vessels, "imo_number"),
+            "company": lookup(companies, "domain"),
+            "role": {"type": "DROP_DOWN", "options": list(business.ROLES)},
         },
     )
     writer = Writer(domain, lambda app: True, "Administrator")
     with domain.change():
-        known = _companies(writer, companies)
-        _people(writer, people, known)
+        _companies(writer, companies)
+        _people(writer, people)
+        _deals(writer, deals)
+        _vessels(writer, vessels, roles)
 
 
-def _companies(writer: Writer, app: App) -> dict[int, str]:
-    """Add the companies: their keys by their place in the business's list."""
-    known: dict[int, str] = {}
+def _add(writer: Writer, app: App, **row: str) -> None:
+    writer.create(app, {k: {"value": v} for k, v in row.items()}, "record.")
+
+
+def _companies(writer: Writer, app: App) -> None:
+    absent = {*business.HUBSPOT_ONLY_COMPANIES, *business.APP_ONLY_COMPANIES}
     for number, company in enumerate(business.companies()):
-        domain = company.domain
-        if number in business.HUBSPOT_ONLY_COMPANIES or domain in known.values():
-            continue
-        row = {
-            "name": company.name,
-            "domain": domain,
-            "phone": company.phone,
-            "city": company.city,
-            "annual_revenue": company.revenue,
-        }
-        writer.create(app, {k: {"value": v} for k, v in row.items()}, "record.")
-        if domain:
-            known[number] = domain
-    return known
+        if number not in absent:
+            _add(
+                writer,
+                app,
+                name=company.name,
+                domain=company.domain,
+                phone=company.phone,
+                city=company.city,
+                annual_revenue=company.revenue,
+            )
 
 
-def _people(writer: Writer, app: App, companies: dict[int, str]) -> None:
-    taken: set[str] = set()
+def _people(writer: Writer, app: App) -> None:
+    absent = {*business.HUBSPOT_ONLY_PEOPLE, *business.APP_ONLY_PEOPLE}
+    known = business.companies()
     for number, person in enumerate(business.people()):
-        if number in business.HUBSPOT_ONLY_PEOPLE or person.email in taken:
+        if number in absent:
             continue
-        taken.add(person.email)
-        row = {
-            "email": person.email,
-            "first_name": person.first,
-            "last_name": person.last,
-            "phone": person.phone,
-            "job_title": person.title,
-            "company": companies.get(
-                -1 if person.company is None else person.company, ""
-            ),
-        }
-        writer.create(app, {k: {"value": v} for k, v in row.items()}, "record.")
+        employed = person.company is not None and number != business.ORPHAN
+        _add(
+            writer,
+            app,
+            email=person.email,
+            first_name=person.first,
+            last_name=person.last,
+            phone=person.phone,
+            job_title=person.title,
+            company=known[person.company or 0].domain if employed else "",
+        )
+
+
+def _deals(writer: Writer, app: App) -> None:
+    absent = {*business.HUBSPOT_ONLY_DEALS, *business.APP_ONLY_DEALS}
+    known, staff = business.companies(), business.people()
+    for number, deal in enumerate(business.deals()):
+        if number not in absent:
+            _add(
+                writer,
+                app,
+                name=deal.name,
+                amount=deal.amount,
+                stage=business.STAGES[deal.stage],
+                company=known[deal.company].domain,
+                contact=staff[deal.person].email,
+            )
+
+
+def _vessels(writer: Writer, app: App, roles: App) -> None:
+    absent = {*business.HUBSPOT_ONLY_VESSELS, *business.APP_ONLY_VESSELS}
+    known = business.companies()
+    for number, ship in enumerate(business.vessels()):
+        if number in absent:
+            continue
+        _add(writer, app, name=ship.name, imo_number=ship.imo, tonnage=ship.tonnage)
+        for role, place in ship.companies.items():
+            company = known[place].domain
+            _add(writer, roles, vessel=ship.imo, company=company, role=role)

@@ -24,14 +24,38 @@ CREATE TABLE people (
   job_title text,
   company_id int REFERENCES companies ON DELETE SET NULL,
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE deals (
+  id serial PRIMARY KEY,
+  name text NOT NULL,
+  amount numeric(12,2),
+  stage text,
+  company_id int REFERENCES companies ON DELETE SET NULL,
+  person_id int REFERENCES people ON DELETE SET NULL,
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE vessels (
+  id serial PRIMARY KEY,
+  name text NOT NULL,
+  imo_number text UNIQUE,
+  tonnage numeric(10,0),
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE vessel_companies (
+  vessel_id int REFERENCES vessels ON DELETE CASCADE,
+  company_id int REFERENCES companies ON DELETE CASCADE,
+  role text,
+  UNIQUE (vessel_id, company_id, role));
 CREATE INDEX ON companies (updated_at, id);
 CREATE INDEX ON people (updated_at, id);
 CREATE INDEX ON people (company_id);
+CREATE INDEX ON deals (updated_at, id);
+CREATE INDEX ON vessels (updated_at, id);
+CREATE INDEX ON vessel_companies (company_id);
 CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
   IF NEW IS DISTINCT FROM OLD THEN NEW.updated_at := clock_timestamp(); END IF;
   RETURN NEW; END $$;
 CREATE TRIGGER touch BEFORE UPDATE ON companies FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE TRIGGER touch BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER touch BEFORE UPDATE ON deals FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER touch BEFORE UPDATE ON vessels FOR EACH ROW EXECUTE FUNCTION touch();
 """
 
 
@@ -44,7 +68,9 @@ def plant(dsn: str) -> None:
             return
         conn.execute(SCHEMA)
         ids = _companies(conn)
-        _people(conn, ids)
+        people = _people(conn, ids)
+        _deals(conn, ids, people)
+        _vessels(conn, ids)
 
 
 def _companies(conn: psycopg.Connection[tuple[object, ...]]) -> dict[int, int]:
@@ -69,8 +95,9 @@ def _companies(conn: psycopg.Connection[tuple[object, ...]]) -> dict[int, int]:
 
 def _people(
     conn: psycopg.Connection[tuple[object, ...]], companies: dict[int, int]
-) -> None:
-    rows = []
+) -> dict[int, int]:
+    rows: list[tuple[object, ...]] = []
+    ids: dict[int, int] = {}
     for number, person in enumerate(business.people()):
         if number in business.HUBSPOT_ONLY_PEOPLE:
             continue
@@ -88,9 +115,55 @@ def _people(
             title,
             employer,
         )
+        ids[number] = len(rows) + 1
         rows += [row] * (2 if number == business.TWIN_PERSON else 1)
     names = "email, first_name, last_name, phone, job_title, company_id"
     with conn.cursor() as cursor:
         cursor.executemany(
             f"INSERT INTO people ({names}) VALUES (%s, %s, %s, %s, %s, %s)", rows
         )
+    return ids
+
+
+def _deals(
+    conn: psycopg.Connection[tuple[object, ...]],
+    companies: dict[int, int],
+    people: dict[int, int],
+) -> None:
+    rows = [
+        (
+            deal.name,
+            deal.amount,
+            business.STAGES[deal.stage],
+            companies[deal.company],
+            people[deal.person],
+        )
+        for number, deal in enumerate(business.deals())
+        if number not in business.HUBSPOT_ONLY_DEALS
+    ]
+    names = "name, amount, stage, company_id, person_id"
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO deals ({names}) VALUES (%s, %s, %s, %s, %s)", rows
+        )
+
+
+def _vessels(
+    conn: psycopg.Connection[tuple[object, ...]], companies: dict[int, int]
+) -> None:
+    ships = [
+        ship
+        for number, ship in enumerate(business.vessels())
+        if number not in business.HUBSPOT_ONLY_VESSELS
+    ]
+    roles = [
+        (vessel_id, companies[place], role)
+        for vessel_id, ship in enumerate(ships, start=1)
+        for role, place in ship.companies.items()
+    ]
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO vessels (name, imo_number, tonnage) VALUES (%s, %s, %s)",
+            [(ship.name, ship.imo, ship.tonnage) for ship in ships],
+        )
+        cursor.executemany("INSERT INTO vessel_companies VALUES (%s, %s, %s)", roles)
