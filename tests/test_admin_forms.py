@@ -12,6 +12,7 @@ from associations.admin.checks import CheckedSyncForm
 from associations.models import AssociationLink, AssociationMapping, AssociationType, By
 from connections.admin.forms import masked
 from connections.catalogue import Code
+from connections.connectors import registry
 from connections.models import ConnectedApp, HubSpotAccount
 from connections.records import TableFault, TableReport
 from connections.sandbox.server import SandboxServer
@@ -164,6 +165,27 @@ def test_an_app_of_a_kind_with_two_ways_to_log_in_needs_one_of_them(
     admin_client.post(page_of(app), tokens)
     app.refresh_from_db()
     assert app.credentials == {"api_tokens": "one-token, two-token"}
+
+
+def test_the_kind_is_chosen_before_the_form_that_has_its_fields(admin_client, office):
+    url = reverse("admin:connections_connectedapp_add")
+    for asked in ("", "?kind=hubspot", "?kind=abacus"):
+        page = admin_client.get(f"{url}{asked}").content.decode()
+        for kind, label in registry.app_kinds():
+            assert f'href="?kind={kind}"' in page
+            assert label in page
+        assert "<form method" not in page.partition("cl-choices")[2]
+    for kind, label in registry.app_kinds():
+        context = admin_client.get(f"{url}?kind={kind}").context
+        form = context["adminform"].form
+        named = registry.KINDS[kind]
+        assert context["title"] == f"Connect {label}"
+        assert form["kind"].value() == kind
+        assert form["hubspot"].value() == office.account.pk  # the only one
+        shown = {n for n in form.fields if n.startswith(("setting_", "secret_"))}
+        assert shown == {f"setting_{n}" for n in named.setting_names} | {
+            f"secret_{n}" for n in named.credential_names
+        }
 
 
 def test_an_app_waits_for_an_account(admin_client):

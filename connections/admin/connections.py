@@ -11,6 +11,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
@@ -18,6 +19,7 @@ from django.utils.timesince import timesince
 from connections import tasks
 from connections.admin.base import Button, CrosslinkAdmin, M, page_url
 from connections.admin.forms import ConnectedAppForm, HubSpotAccountForm
+from connections.connectors.registry import KINDS, app_kinds
 from connections.models import (
     ConnectedApp,
     Connection,
@@ -243,7 +245,10 @@ class ConnectedAppAdmin(ConnectionAdmin[ConnectedApp]):
             instance=obj,
             initial={"kind": request.GET.get("kind", "")},
         )
-        return [first, ("Connection", {"fields": form.kind_fields})]
+        return [
+            first,
+            (f"Connection to {form.kind.label}", {"fields": form.kind_fields}),
+        ]
 
     def get_form(
         self,
@@ -275,5 +280,24 @@ class ConnectedAppAdmin(ConnectionAdmin[ConnectedApp]):
                 request, "Connect a HubSpot account first; then connect the app to it."
             )
             return HttpResponseRedirect(reverse("admin:connections_hubspotaccount_add"))
-        extra = {"title": "Connect an app", **(extra_context or {})}
+        asked = request.POST.get("kind") or request.GET.get("kind", "")
+        known = dict(app_kinds())
+        if asked not in known:
+            return self._choose_kind(request)
+        extra = {"title": f"Connect {known[asked]}", **(extra_context or {})}
         return super().add_view(request, form_url, extra)
+
+    def _choose_kind(self, request: HttpRequest) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Connect an app",
+            "kinds": [(name, KINDS[name]) for name, _ in app_kinds()],
+        }
+        return TemplateResponse(request, "crosslink/choose_kind.html", context)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """The kind that was chosen, and the account where there is only one."""
+        accounts = HubSpotAccount.objects.filter(archived_at=None)[:2]
+        only = {"hubspot": accounts[0].pk} if len(accounts) == 1 else {}
+        return {**only, **super().get_changeform_initial_data(request)}

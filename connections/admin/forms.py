@@ -141,17 +141,19 @@ class ConnectedAppForm(AppForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         app = self.instance
-        self._kind = KINDS[self._chosen_kind()]
-        self._settings = {f"setting_{s.name}": s for s in self._kind.settings}
+        if "kind" in self.fields:  # chosen on the page before this form
+            self.fields["kind"].widget = forms.HiddenInput()
+        self.kind = KINDS[self._chosen_kind()]
+        self._settings = {f"setting_{s.name}": s for s in self.kind.settings}
         for name, setting in self._settings.items():
             self.fields[name] = self._setting(setting, app.settings.get(setting.name))
-        self._secrets = {f"secret_{c.name}": c for c in self._kind.credentials}
+        self._secrets = {f"secret_{c.name}": c for c in self.kind.credentials}
         for name, credential in self._secrets.items():
             self.fields[name] = secret_field(
                 credential,
                 app.credentials,
                 app.credential_env.get(credential.name, ""),
-                optional=self._kind.optional(credential.name),
+                optional=self.kind.optional(credential.name),
             )
 
     def _chosen_kind(self) -> str:
@@ -187,12 +189,12 @@ class ConnectedAppForm(AppForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         typed = {c.name: cleaned.get(n) or "" for n, c in self._secrets.items()}
-        held = self._kind.merged(
+        held = self.kind.merged(
             self.instance.credentials, {k: v for k, v in typed.items() if v}
         )
-        ways = self._kind.either
+        ways = self.kind.either
         if ways and not any(all(held.get(k) for k in way) for way in ways):
-            called = {c.name: c.label for c in self._kind.credentials}
+            called = {c.name: c.label for c in self.kind.credentials}
             labels = " or ".join(" and ".join(called[k] for k in way) for way in ways)
             self.add_error(f"secret_{ways[0][0]}", f"Give {labels}.")
         return cleaned

@@ -48,6 +48,7 @@ class Credential:
 class Kind:
     """One kind: where its connector is, the settings and credentials that it takes.
 
+    `about` says in a line what of it is synced.
     `per_second` is what it may be asked, of everything that has the same `limited`
     settings (None: as much as it answers); the setting `requests_per_second` lowers it.
     `either` names the ways to log in, of which one is enough (none: all credentials).
@@ -55,6 +56,7 @@ class Kind:
 
     path: str
     label: str
+    about: str = ""
     settings: tuple[Setting, ...] = ()
     credentials: tuple[Credential, ...] = ()
     per_second: float | None = None

@@ -20,6 +20,7 @@ KINDS = {
     HUBSPOT: Kind(
         "connections.connectors.hubspot.HubSpotConnector",
         "HubSpot",
+        "Objects of an account, and the associations between them.",
         (
             Setting("base_url", "Address", shape=Shape.ADDRESS),
             Setting("api_version", "API version"),
@@ -35,6 +36,7 @@ KINDS = {
     "postgres": Kind(
         "connections.connectors.postgres.PostgresConnector",
         "PostgreSQL",
+        "Tables and views of a database; foreign keys and join tables are links.",
         (
             Setting("schema", "Schema", "Whose tables are offered.", default="public"),
             Setting(
@@ -68,6 +70,7 @@ KINDS = {
     "airtable": Kind(
         "connections.connectors.airtable.AirtableConnector",
         "Airtable",
+        "Tables of a base; linked records are links.",
         (
             Setting(
                 "base_id",
@@ -109,6 +112,7 @@ KINDS = {
     "kintone": Kind(
         "connections.connectors.kintone.KintoneConnector",
         "Kintone",
+        "Apps of a domain; lookups and apps that join others are links.",
         (
             Setting(
                 "base_url",

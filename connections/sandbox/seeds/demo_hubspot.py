@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connections.sandbox.hubspot.account import Account
-from connections.sandbox.hubspot.link_types import LinkType
+from connections.sandbox.hubspot.association_types import LinkType
 from connections.sandbox.hubspot.links import Pair
 from connections.sandbox.seeds import business
 
