@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from connections.connectors import registry
 from connections.sandbox.server import SandboxServer
 from syncs import services
 from syncs.models import Change, SyncRun
@@ -250,3 +252,45 @@ def test_a_field_keeps_its_record_where_the_pair_could_not_be_taken_off(advised)
     world.sandbox.control.set_faults()
     world.run()
     assert in_app(world, "ann@x.example") == (None, None)
+
+
+def test_of_a_list_only_the_members_that_a_person_approved_are_written(
+    world, monkeypatch
+):
+    lists = "tests.matrix.lists.ListsConnector"
+    kind = replace(registry.KINDS["postgres"], path=lists)
+    monkeypatch.setitem(registry.KINDS, "postgres", kind)
+    world.sql("ALTER TABLE people ADD company_ids int[] NOT NULL DEFAULT '{}'")
+    world.set_up(limits={"unlink": 0, "percent": None})
+    put(world, [{"app_field": "company_ids", "to": "Companies", "type": "default"}])
+    for n in range(4):
+        world.sql(
+            "INSERT INTO companies (name, domain) VALUES (%s, %s)", n, f"c{n}.example"
+        )
+    mail = "ann@x.example"
+    world.sql("INSERT INTO people (email, company_ids) VALUES (%s, '{1,2}')", mail)
+    assert world.run()["status"] == "succeeded"
+    contact = str(world.contacts_in_hubspot()[mail]["id"])
+    ids = {d: str(r["id"]) for d, r in world.companies_in_hubspot().items()}
+    world.unlink(contact, ids["c1.example"])
+    world.link(contact, ids["c2.example"])
+    world.link(contact, ids["c3.example"])
+    assert world.run()["syncs"][1]["status"] == "held"
+    held = {(c.kind, c.other_record): c for c in services.waiting()}
+    steps = [
+        ("link", "2", [1, 2, 3]),
+        ("unlink", "1", [1, 3]),
+        ("link", "3", [1, 3, 4]),
+    ]
+    assert len(held) == len(steps)
+    for kind_, name, left in steps:
+        change = held[kind_, name]
+        services.execute(
+            services.approve_run(
+                change.run_id, only=[change.pk], trigger=Trigger.COMMAND
+            )
+        )
+        change.refresh_from_db()
+        assert change.outcome == ChangeOutcome.APPLIED, change.error_text
+        assert world.sql("SELECT company_ids FROM people") == [(left,)]
+    assert world.run()["syncs"][1]["associations"]["added"]["app"] == 0

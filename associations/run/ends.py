@@ -24,6 +24,7 @@ from connections.records import (
     Want,
 )
 from syncs.models import Change, ObjectSync, RecordLink
+from syncs.models.choices import ChangeKind
 from syncs.run.pull import reread
 from syncs.run.session import Session
 from syncs.run.stage import Inline
@@ -220,47 +221,81 @@ class ReferenceEnd:
         if link is None or "ids" not in change.before:
             return False
         held: list[str] = change.before["ids"]
-        return stored_ids(link, self.slot) != held
+        now = stored_ids(link, self.slot)
+        if self._adds_up(change):
+            return (_far_id(change) in now) != (_far_id(change) in held)
+        return now != held
+
+    def _adds_up(self, change: Change) -> bool:
+        """Whether a change is to one member of a list, whatever becomes of the others:
+        some of a record's changes may go alone. What is taken back is a whole list."""
+        return self.many and not change.undoes and change.other_link is not None
+
+    def _wanted(self, held: Sequence[str], changes: Sequence[Change]) -> list[str]:
+        """The complete list to write. Args: held, what the field holds now."""
+        wanted = list(held)
+        for change in changes:
+            far_id = _far_id(change)
+            if not self._adds_up(change):
+                wanted = far_ids(change)
+            elif change.kind == ChangeKind.UNLINK:
+                wanted = [i for i in wanted if i != far_id]
+            elif far_id not in wanted:
+                wanted.append(far_id)
+        return wanted
 
     @classmethod
     def write(cls, session: Session, work: Mapping[Any, Sequence[Change]]) -> Written:
-        patches: dict[int, dict[str, Reference]] = {}
-        planned: dict[int, dict[str, Reference]] = {}
-        rows: dict[int, list[tuple[ReferenceEnd, Change]]] = {}
-        for end, change in ((e, c) for e, changes in work.items() for c in changes):
-            fields = patches.setdefault(change.link_id or 0, {})
-            fields[end.name] = Reference(tuple(far_ids(change)))
-            if "ids" in change.before:
-                held = Reference(tuple(change.before["ids"]))
-                planned.setdefault(change.link_id or 0, {})[end.name] = held
-            rows.setdefault(change.link_id or 0, []).append((end, change))
+        lists: dict[tuple[int, ReferenceEnd], list[Change]] = {}
+        for end, changes in work.items():
+            for change in changes:
+                lists.setdefault((change.link_id or 0, end), []).append(change)
+        wanted: dict[int, dict[str, Reference]] = {}
+        expected: dict[int, dict[str, Reference]] = {}
+        app_ids: dict[int, str] = {}
+        for (link_id, end), changes in lists.items():
+            link = changes[0].link
+            assert link is not None
+            app_ids[link_id] = link.app_id or ""
+            held = stored_ids(link, end.slot)
+            whole = Reference(tuple(end._wanted(held, changes)))
+            wanted.setdefault(link_id, {})[end.name] = whole
+            if "ids" in changes[0].before:
+                expected.setdefault(link_id, {})[end.name] = Reference(tuple(held))
         sent = [
-            Patch(
-                rows[i][0][1].link.app_id or "",  # type: ignore[union-attr]
-                references=references,
-                expected=planned.get(i, {}),
-            )
-            for i, references in patches.items()
+            Patch(app_ids[i], references=whole, expected=expected.get(i, {}))
+            for i, whole in wanted.items()
         ]
         outcomes = session.app.update(
             session.object_on(Side.APP), sent, Want((), session.references)
         )
-        answers = dict(zip(patches, outcomes, strict=True))
+        answers = dict(zip(wanted, outcomes, strict=True))
         done = [i for i, outcome in answers.items() if i and outcome.ok]
         links = RecordLink.objects.in_bulk(done)
-        for link_id, link in links.items():
-            record = answers[link_id].record
-            for end, change in rows[link_id]:
-                # Perhaps more than was written: somebody linked others meanwhile.
-                now = record.references.get(end.name) if record is not None else None
-                set_ids(link, end.slot, far_ids(change) if now is None else now.ids)
+        for (link_id, end), _ in lists.items():
+            if link_id not in links:
+                continue
+            link, record = links[link_id], answers[link_id].record
+            # Perhaps more than was written: somebody linked others meanwhile.
+            now = record.references.get(end.name) if record is not None else None
+            set_ids(link, end.slot, (now or wanted[link_id][end.name]).ids)
             if record is not None and record.modified_at:
                 link.app_modified_at = record.modified_at
-        answered = [(c, answers[i]) for i in patches for _, c in rows[i]]
+        answered = [
+            (c, answers[i]) for (i, _), changes in lists.items() for c in changes
+        ]
         return Written(answered, list(links.values()))
 
     def in_effect(self, change: Change, link: RecordLink) -> bool:
-        return set(stored_ids(link, self.slot)) == set(far_ids(change))
+        now = stored_ids(link, self.slot)
+        if self._adds_up(change):
+            return (_far_id(change) in now) != (change.kind == ChangeKind.UNLINK)
+        return set(now) == set(far_ids(change))
+
+
+def _far_id(change: Change) -> str:
+    """What the app calls the record at the other end of a change."""
+    return (change.other_link.app_id or "") if change.other_link is not None else ""
 
 
 def find_by_app_id(

@@ -15,7 +15,7 @@ from associations.run.join_tables import JoinTableEnd
 from associations.run.keeping import KINDS
 from associations.run.mappings import Mapped, Pair
 from associations.run.restoring import RESTORE, read_edges
-from associations.run.stored import stored_ids, types_of
+from associations.run.stored import far_ids, stored_ids, types_of
 from connections.catalogue import Code
 from connections.records import Side
 from syncs.models import Change, RecordLink
@@ -373,16 +373,22 @@ class LinkUndoer:
 
     def _fields_moved(self, near: _Near, mine: Sequence[Change]) -> str:
         for name in self.session.references:
-            last = next((c for c in mine if c.after.get("field") == name), None)
             left: set[str] = set()
-            if last is not None:
-                keys = [k for k in last.after.get("far", ()) if isinstance(k, int)]
-                rows = RecordLink.objects.filter(pk__in=keys)
-                left = {i for i in rows.values_list("app_id", flat=True) if i}
-                left |= set(last.after.get("unknown", ()))
+            for change in reversed(mine):
+                if change.after.get("field") == name:
+                    left = self._left_in_field(change, left)
             if set(stored_ids(near.link, name)) != left:
                 return name
         return self._rows_moved(near, mine)
+
+    def _left_in_field(self, change: Change, left: set[str]) -> set[str]:
+        """What a field held once a change was written. Args: left, before it."""
+        pair = self.pairs.get(change.mapping_key)
+        if pair is not None and pair.mapped(change.mapping_key).end.many:
+            far_id = change.other_link.app_id if change.other_link is not None else None
+            removed = change.kind == ChangeKind.UNLINK
+            return left - {far_id or ""} if removed else left | {far_id or ""}
+        return set(far_ids(change))
 
     def _rows_moved(self, near: _Near, mine: Sequence[Change]) -> str:
         """The join table whose rows of a record are not those that the run left."""
