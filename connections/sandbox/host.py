@@ -1,4 +1,4 @@
-"""A fake system on a loopback port of its own: what every fake but HubSpot's shares.
+"""A fake system on a loopback port of its own.
 
 Tests in the same process call `Host`; others use `/_sandbox/NAME` over HTTP: GET
 state · counts · calls · switches · faults · limits; POST counts (reset) · switches ·
@@ -72,7 +72,6 @@ class Host:
             fake,
             Faults(faults),
             latency_ms=latency_ms,
-            unexpected=Answer.json(500, fake.refusal(500, "internal error")),
             refusal=fake.refusal,
         )
         self._server = Server(port, self.gate, self._control)
@@ -138,7 +137,23 @@ class Host:
         """Return the last calls in order."""
         return self.gate.traffic.calls()
 
+    def switches(self) -> Json:
+        """Return every switch with its value and what it means."""
+        return self.fake.switches.describe()
+
+    def faults(self) -> list[dict[str, object]]:
+        """Return the faults in force and how often each struck."""
+        return self.gate.faults.describe()
+
+    def limits(self) -> Json:
+        """Return limits, what was spent, and how many calls were refused."""
+        return self.fake.limits()
+
     # Levers
+
+    def set_limits(self, **values: Any) -> None:
+        """Change limits. Raises: ValueError for one there is not."""
+        self.fake.set_limits(**values)
 
     def reset_counts(self) -> None:
         """Forget calls and what was spent; records stay."""
@@ -192,17 +207,17 @@ class Host:
             "state": self._state,
             "counts": self.counts,
             "calls": self.calls,
-            "switches": self.fake.switches.describe,
-            "faults": self.gate.faults.describe,
-            "limits": self.fake.limits,
+            "switches": self.switches,
+            "faults": self.faults,
+            "limits": self.limits,
         }
 
     def _levers(self) -> dict[str, Callable[[Json], None]]:
         return {
             "counts": lambda _: self.reset_counts(),
             "switches": lambda body: self.set_switches(**body),
-            "faults": lambda body: self.set_faults(*map(str, body.get("faults", []))),
-            "limits": lambda body: self.fake.set_limits(**body),
+            "faults": lambda body: self.set_faults(*_specs(body)),
+            "limits": lambda body: self.set_limits(**body),
             "clock": lambda body: self.set_clock(float(body["offset_s"])),
             "latency": lambda body: self.set_latency(float(body["ms"])),
             "reset": lambda _: self.reset(),
@@ -212,7 +227,14 @@ class Host:
         return self.fake.state() | {
             "counts": self.counts(),
             "statuses": self.statuses(),
-            "limits": self.fake.limits(),
-            "faults": self.gate.faults.describe(),
+            "limits": self.limits(),
+            "faults": self.faults(),
             "switches": self.fake.switches.values(),
         }
+
+
+def _specs(body: Json) -> Iterable[str]:
+    specs = body.get("faults", [])
+    if not isinstance(specs, list):
+        raise BadFault("faults must be a list of texts")
+    return [str(spec) for spec in specs]

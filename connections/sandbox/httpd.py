@@ -48,17 +48,16 @@ class Gate:
         faults: Faults,
         *,
         latency_ms: float,
-        unexpected: Answer,
-        refusal: Refusal | None = None,
+        refusal: Refusal,
     ) -> None:
         self.app = app
-        self._refusal = refusal or _hubspot_refusal
+        self._refusal = refusal
         self.faults = faults
         self.traffic = Traffic()
         self.latency_ms = latency_ms
         self.hook: Hook | None = None
         self.stopping = threading.Event()
-        self._unexpected = unexpected
+        self._unexpected = Answer.json(500, refusal(500, "internal error"))
         self._lists: dict[tuple[str, str], Answer] = {}  # the last one of each path
 
     def handle(self, request: Request) -> Answer:
@@ -128,15 +127,6 @@ class Gate:
         if fault.retry_after:
             headers["Retry-After"] = str(fault.retry_after)
         return Answer.json(int(fault.amount), body, headers)
-
-
-def _hubspot_refusal(status: int, message: str) -> object:
-    return {
-        "status": "error",
-        "message": message,
-        "category": "INVALID_AUTHENTICATION" if status == 401 else "FAULT",
-        "correlationId": "00000000-0000-0000-0000-000000000000",
-    }
 
 
 def _relisted(

@@ -1,28 +1,28 @@
-"""The sandbox in a thread, for tests, commands and the demo."""
+"""The fake HubSpot on a port of its own, for tests, commands and the demo.
+
+Beside what every fake has, its control plane knows GET writes and POST restore · settle.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Literal, Self
 
 from connections.sandbox.clock import Clock
-from connections.sandbox.control import Control
-from connections.sandbox.faults import Faults
-from connections.sandbox.httpd import Gate, Server
+from connections.sandbox.host import Host, Json
 from connections.sandbox.hubspot.app import HubSpot
+from connections.sandbox.hubspot.errors import ApiError
 from connections.sandbox.hubspot.switches import Switches, Value
 from connections.sandbox.hubspot.tokens import TOKENS
 from connections.sandbox.seeds import plant
-from connections.sandbox.wire import Answer
+from connections.sandbox.wire import Answer, Request
 
 RateLimits = Literal["real", "off"]
 
 
-class SandboxServer:
+class SandboxServer(Host):
     """A fake HubSpot on a loopback port.
 
     Args: path, the file of its state (None: memory, gone with the server); port, 0
@@ -47,28 +47,20 @@ class SandboxServer:
             Switches(switches),
             Clock(),
             enforced=rate_limits == "real",
+            seed=partial(plant, seed),
         )
-        crash = {"status": "error", "message": "internal error", "category": "ERROR"}
-        gate = Gate(
-            self.hubspot,
-            Faults(faults),
-            latency_ms=latency_ms,
-            unexpected=Answer.json(500, crash),
-        )
-        self.control = Control(self.hubspot, gate, partial(plant, seed))
-        self._gate = gate
-        self._server = Server(port, gate, self.control.answer)
-        self._thread: threading.Thread | None = None
-        plant(seed, self.hubspot)
+        super().__init__(self.hubspot, port=port, latency_ms=latency_ms, faults=faults)
+        self.hubspot.plant()
 
     @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
+    def control(self) -> Self:
+        """The levers and gauges."""
+        return self
 
     @property
     def hubspot_url(self) -> str:
         """The base URL, without a slash at its end."""
-        return f"http://127.0.0.1:{self.port}"
+        return self.url
 
     @property
     def token(self) -> str:
@@ -80,35 +72,38 @@ class SandboxServer:
         """Every token by what it is for."""
         return {token.name: token.text for token in TOKENS}
 
-    def start(self) -> Self:
-        """Serve in a thread."""
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.05},
-            name="sandbox",
-            daemon=True,
-        )
-        self._thread.start()
-        return self
+    def writes(self, part: str = "") -> list[Json]:
+        """Return writes that had their say, whose path contains a text: method,
+        path, body, status, at. They outlive a restart."""
+        return [row for row in self.hubspot.writes() if part in row["path"]]
 
-    def stop(self) -> None:
-        """Stop serving, close connections and files."""
-        self._gate.stopping.set()
-        if self._thread is not None:
-            self._server.shutdown()
-            self._thread.join()
-            self._thread = None
-        self._server.server_close()
-        self._server.hang_up()
-        self.hubspot.close()
+    def restore(self, kind: str, record_id: int | str) -> None:
+        """Bring an archived record back, as a person would."""
+        account = self.hubspot.main
+        with account.store.transaction():
+            account.records.restore(account.catalogue.kind(kind), int(record_id))
 
-    def __enter__(self) -> Self:
-        return self.start()
+    def settle(self) -> None:
+        """Let search see everything that was written up to now."""
+        account = self.hubspot.main
+        with account.store.transaction():
+            account.store.run("UPDATE search_pending SET written = 0")
+            account.search.settle()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+    # Over HTTP
+
+    def _control(self, request: Request) -> Answer:
+        try:
+            return super()._control(request)
+        except ApiError as error:
+            return Answer.json(error.status, error.body())
+
+    def _gauges(self) -> dict[str, Callable[[], object]]:
+        return {**super()._gauges(), "writes": self.writes}
+
+    def _levers(self) -> dict[str, Callable[[Json], None]]:
+        return {
+            **super()._levers(),
+            "restore": lambda body: self.restore(body["type"], body["id"]),
+            "settle": lambda _: self.settle(),
+        }

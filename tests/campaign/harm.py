@@ -190,7 +190,7 @@ class Striker:
     def _undisturbed(self, act: Callable[[], None], name: str) -> None:
         self.hit[name] += 1
         machine = self.machine
-        gate = machine.sandbox.control._gate
+        gate = machine.sandbox.control.gate
         faults, gate.faults = gate.faults, type(gate.faults)()
         outage, machine.outage = machine.outage, 0
         machine.at_place = None

@@ -146,7 +146,7 @@ class Machine:
         headers = {name.title(): value for name, value in door._headers.items()}
         query = urlencode(call.query or {})
         request = Request(call.method, call.path, query, headers, call.body or b"")
-        gate = self.sandbox.control._gate
+        gate = self.sandbox.control.gate
         try:
             answer = gate.handle(request)
         except Dropped:

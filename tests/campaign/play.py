@@ -102,7 +102,7 @@ class Campaign(People):
         self.note(f"run {harm}")
         control = self.bench.sandbox.control
         control.set_faults(*harm.faults)
-        control._gate.forget()  # a page comes again at once, and not days later
+        control.gate.forget()  # a page comes again at once, and not days later
         try:
             report = self.suffer(harm, begin)
         finally:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from connections.sandbox.control import Control
 from connections.sandbox.hubspot.budgets import Limits
 from connections.sandbox.hubspot.switches import TABLE
 from connections.sandbox.server import SandboxServer
@@ -36,7 +35,7 @@ def server(module_server: SandboxServer) -> SandboxServer:
 
 
 @pytest.fixture
-def control(server: SandboxServer) -> Control:
+def control(server: SandboxServer) -> SandboxServer:
     return server.control
 
 

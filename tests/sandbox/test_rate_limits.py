@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from connections.sandbox.control import Control
+from connections.sandbox.server import SandboxServer
 from tests.sandbox.calls import Http, Reply
 
 RATE = "X-HubSpot-RateLimit-"
@@ -32,7 +32,7 @@ def spend(call, http: Http, most: int) -> list[int]:
 NOON = 86_400 * (int(time.time() // 86_400) + 1) + 43_200  # tomorrow's, UTC
 
 
-def at(control: Control, moment_s: float) -> None:
+def at(control: SandboxServer, moment_s: float) -> None:
     """Put the sandbox's clock to a moment, however long the test took till now."""
     control.set_clock(moment_s - time.time())
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from connections.sandbox.control import Control
 from connections.sandbox.hubspot.switches import TABLE, Value
 from connections.sandbox.server import SandboxServer
 from tests.sandbox.calls import HUBSPOT, PLAIN, PRIMARY, Http, pair, specs
@@ -29,7 +28,7 @@ class Scene:
     def __init__(self, server: SandboxServer) -> None:
         self.server = server
         self.http = Http(server.hubspot_url, server.token)
-        self.control: Control = server.control
+        self.control: SandboxServer = server.control
         make = self.http.make
         self.ids = {n: make("contacts", email=f"{n}@x.example") for n in ("ann", "bob")}
         self.ids |= {name: make("companies", name=name) for name in "abc"}

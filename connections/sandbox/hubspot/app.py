@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -26,18 +28,29 @@ LOGGED_WRITES = 20_000
 BAD_INPUT = (KeyError, TypeError, ValueError, AttributeError)
 
 
+Seeder = Callable[["HubSpot"], None]
+
+
 class HubSpot:
     """Every account of the fake.
 
     Args: path, the SQLite file of the main account (others stand beside it); None
-        keeps all in memory. enforced, whether rate limits refuse anything.
+        keeps all in memory. enforced, whether rate limits refuse anything; seed, fills
+        accounts that hold nothing yet.
     """
 
     def __init__(
-        self, path: Path | None, switches: Switches, clock: Clock, *, enforced: bool
+        self,
+        path: Path | None,
+        switches: Switches,
+        clock: Clock,
+        *,
+        enforced: bool,
+        seed: Seeder,
     ) -> None:
         self.switches = switches
         self.clock = clock
+        self._seed = seed
         self.accounts: dict[int, Account] = {}
         for portal in sorted({token.portal for token in TOKENS}):
             file = path
@@ -52,10 +65,75 @@ class HubSpot:
     def main(self) -> Account:
         return self.accounts[MAIN]
 
+    # What every fake tells and lets be done
+
+    def plant(self) -> None:
+        """Give accounts that hold nothing yet their first content."""
+        self._seed(self)
+
     def close(self) -> None:
         """Close every account's store."""
         for account in self.accounts.values():
             account.store.close()
+
+    def refusal(self, status: int, message: str) -> Json:
+        """An error as HubSpot words it."""
+        return {
+            "status": "error",
+            "message": message,
+            "category": "INVALID_AUTHENTICATION" if status == 401 else "FAULT",
+            "correlationId": "00000000-0000-0000-0000-000000000000",
+        }
+
+    def state(self) -> Json:
+        """How many records there are of each object type."""
+        account = self.main
+        with account.store.lock:
+            rows = account.store.all(
+                "SELECT kind, count(*) FROM record WHERE archived IS NULL GROUP BY kind"
+            )
+        kinds = account.catalogue
+        return {"records": {kinds.kind(kind).plural: count for kind, count in rows}}
+
+    def limits(self) -> Json:
+        """Limits, the peak of each window, and how many calls were refused."""
+        budgets = self.main.budgets
+        return {
+            "enforced": budgets.enforced,
+            **asdict(budgets.limits),
+            "windows": budgets.report(),
+        }
+
+    def set_limits(self, *, enforced: bool | None = None, **most: int) -> None:
+        """Change limits, by their names in `limits`, or whether they are enforced.
+
+        Raises: ValueError.
+        """
+        for account in self.accounts.values():
+            if enforced is not None:
+                account.budgets.enforced = enforced
+            for name, value in most.items():
+                if not hasattr(account.budgets.limits, name):
+                    raise ValueError(f"no limit {name}")
+                setattr(account.budgets.limits, name, value)
+
+    def forget_calls(self) -> None:
+        """Forget logged writes and request windows; records stay."""
+        store = self.main.store
+        with store.lock:
+            store.run("DELETE FROM write_log")
+        for account in self.accounts.values():
+            account.budgets.reset()
+
+    def reset(self) -> None:
+        """Empty every account, and seed it again."""
+        for account in self.accounts.values():
+            with account.store.transaction():
+                account.store.empty()
+            account.forget()
+        self.plant()
+
+    # Calls
 
     def answer(self, request: Request) -> Answer:
         """Answer one request."""
