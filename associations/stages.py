@@ -259,6 +259,8 @@ class AssociationStage:
         left = [c for c in unfinished(session, ChangeOutcome.SENT) if c.kind in KINDS]
         self._reread_app(session, left)
         self._resolve_undone(session, [c for c in left if c.undoes])
+        if not session.run.dry_run:
+            self.writer.recover([c for c in left if not c.undoes])
         for change in left:
             if not change.undoes:
                 close(

@@ -179,6 +179,8 @@ class Office:
     ) -> None:
         self.rules, self.status = tuple(rules), dict(status)
         self._faults: Iterator[Fault] = iter(())
+        # Writes that a process died in: what was sent, and what was known before.
+        self._sent: list[tuple[Insister, str, Edge]] = []
         self.hubspot = HubSpot(ways, lambda: next(self._faults, "ok"))
         self.contacts = {contact: Contact() for contact in contacts}
 
@@ -218,6 +220,7 @@ class Office:
         self._faults = iter(faults)
         due = list(order or self.contacts)
         try:
+            self._recover()
             for _ in range(PASSES):
                 planned = {contact: self.plan(contact) for contact in due}
                 for contact, result in planned.items():
@@ -231,6 +234,13 @@ class Office:
             pass
         finally:
             self._faults = iter(())
+
+    def _recover(self) -> None:
+        for insister, kind, edge in self._sent:
+            if kind != "dissociate":
+                ends = edge.from_id, edge.to_id
+                insister.recover({ends: edge}, taken_off=kind == "unlabel")
+        self._sent.clear()
 
     def _keep_standing(self, contact: int, result: Result) -> None:
         """What stands whatever is written; what is being changed waits for its outcome."""
@@ -267,6 +277,7 @@ class Office:
         known = {str(contact): {str(f): t for f, t in self.hubspot.of(contact).items()}}
         insister = Insister(self.hubspot, "0-1", "0-2", known)  # type: ignore[arg-type]
         edges = {ends: Edge(*ends, write.types)}
+        self._sent.append((insister, write.kind, edges[ends]))
         off = {ends: Edge(*ends, write.off)} if write.off else {}
         kept = insister.take_off(off)
         call = getattr(self.hubspot, write.kind)
@@ -278,6 +289,8 @@ class Office:
             taken = {ends: edge for ends, edge in edges.items() if outcomes[ends].ok}
             outcomes |= insister.put_back(taken)
         still = insister.still_on(off, kept)
+        if not outcomes[ends].uncertain:
+            self._sent.pop()
         for change in changes:
             found = still.get(ends) if change.kind == "unlink" else None
             if (found or outcomes[ends]).ok:

@@ -15,6 +15,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from associations.run import writing
+from associations.run.insisting import Insister
 from connections.connectors import http
 from connections.connectors.postgres.connector import PostgresConnector
 from connections.sandbox.server import SandboxServer
@@ -229,6 +230,28 @@ def test_a_kill_while_a_written_link_is_kept_does_not_unlink_it(world, monkeypat
         world.run()
         assert world.primary() == {ANN: A}
         assert world.people_rows()[ANN][2] == A
+
+
+def test_what_went_with_a_primary_is_put_back_after_a_kill(world, monkeypatch):
+    (company,) = world.create("companies", [{"name": "A", "domain": A}])
+    (ann,) = world.create("contacts", [{"email": ANN}])
+    world.make_primary(ann, company)
+    world.set_up()
+    world.run()
+    world.sandbox.control.set_switches(primary_archive="removes_pair")
+    world.sql("UPDATE people SET company_id = NULL")
+
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Insister, "put_back", die)
+        with pytest.raises(Killed):
+            world.run()
+    assert not world.links()
+    world.run()
+    assert world.links() == {(ANN, A): frozenset({("HUBSPOT_DEFINED", 279)})}
+    assert world.people_rows()[ANN][2] is None
 
 
 # Workers -------------------------------------------------------------------------------

@@ -154,6 +154,17 @@ class Insister:
         failed = {ends: outcome for ends, outcome in found.items() if not outcome.ok}
         return failed | dict.fromkeys(stuck.keys() - bare.keys(), STUCK)
 
+    def recover(self, sent: Mapping[Ends, Edge], *, taken_off: bool) -> None:
+        """Put back what writes that nobody knows the end of took along.
+
+        A process may have ended between taking a primary off and writing again what went
+        with it. Args: sent, what was written; taken_off, it was to be taken off.
+        """
+        if not taken_off:
+            former = [f for edge in sent.values() if (f := self._former(edge))]
+            sent = {(edge.from_id, edge.to_id): edge for edge in former}
+        self.put_back(sent)
+
     def _held(self, edges: Mapping[Ends, Edge]) -> list[tuple[Ends, Types]]:
         """The types that stand on pairs, of those whose record could be read."""
         if not edges:

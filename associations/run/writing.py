@@ -31,6 +31,7 @@ from syncs.run.stage import Inline
 from syncs.run.store import update_rows
 
 TAKING = ("dissociate", "unlabel")
+PRIMARY_OPS = ("unlabel", "associate")  # they may take a pair's primary off first
 HUBSPOT_BATCH = 2000  # pairs one call to HubSpot may write
 
 
@@ -63,6 +64,27 @@ class LinkWriter:
         for batch in planned(self.session, size, Side.APP, *KINDS):
             self._to_app(batch)
 
+    def recover(self, left: Sequence[Change]) -> None:
+        """Put back what sent changes without an answer may have taken along."""
+        grouped: dict[tuple[str, str], list[Change]] = {}
+        for change in left:
+            op = change.after.get("op")
+            near, far = change.link, change.other_link
+            if (
+                op in PRIMARY_OPS
+                and near
+                and far
+                and near.hubspot_id
+                and far.hubspot_id
+            ):
+                at = str(change.after["to_object"]), str(op)
+                grouped.setdefault(at, []).append(change)
+        for (to_object, op), changes in grouped.items():
+            from_object = self.session.object_on(Side.HUBSPOT).id
+            known = _known(changes)
+            insister = Insister(self.session.hubspot, from_object, to_object, known)
+            insister.recover(_edges(changes), taken_off=op == "unlabel")
+
     def inline(self, creates: Sequence[Change]) -> Mapping[int, Inline]:
         """What records that are about to be created carry."""
         return self.carrier.inline(creates)
@@ -94,20 +116,7 @@ class LinkWriter:
         self._settle(Restorer(self.session, pair, changes).write())
 
     def _send(self, to_object: str, op: str, changes: list[Change]) -> None:
-        """One write a pair, even where several mappings change it."""
-        edges: dict[tuple[str, str], Edge] = {}
-        for change in changes:
-            near, far = change.link, change.other_link
-            assert near is not None
-            assert far is not None
-            edge = Edge(
-                near.hubspot_id or "",
-                far.hubspot_id or "",
-                types_of(change.after["types"]),
-            )
-            held = edges.get((edge.from_id, edge.to_id))
-            types = edge.types | held.types if held else edge.types
-            edges[edge.from_id, edge.to_id] = Edge(edge.from_id, edge.to_id, types)
+        edges = _edges(changes)
         hubspot = self.session.hubspot
         call = {
             "associate": hubspot.associate,
@@ -369,6 +378,24 @@ class LinkWriter:
         else:
             close(change, ChangeOutcome.FAILED, code, outcome.message)
         self.session.tally.error(code, f"{change.record}: {outcome.message}")
+
+
+def _edges(changes: Sequence[Change]) -> dict[tuple[str, str], Edge]:
+    """One write a pair, even where several mappings change it."""
+    edges: dict[tuple[str, str], Edge] = {}
+    for change in changes:
+        near, far = change.link, change.other_link
+        assert near is not None
+        assert far is not None
+        edge = Edge(
+            near.hubspot_id or "",
+            far.hubspot_id or "",
+            types_of(change.after["types"]),
+        )
+        held = edges.get((edge.from_id, edge.to_id))
+        types = edge.types | held.types if held else edge.types
+        edges[edge.from_id, edge.to_id] = Edge(edge.from_id, edge.to_id, types)
+    return edges
 
 
 def _left_out(changes: Sequence[Change]) -> dict[tuple[str, str], Edge]:
