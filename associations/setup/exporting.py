@@ -106,12 +106,13 @@ def _app(app: ConnectedApp) -> Json:
         secrets = {n: app.credential_env[n] for n in names if n in app.credential_env}
         found["credentials"] = secrets or STORED
     syncs = app.syncs.filter(archived_at=None).order_by("position", "pk")
-    if listed := [_sync(s) for s in syncs]:
+    if listed := [export_sync(s) for s in syncs]:
         found["syncs"] = listed
     return found
 
 
-def _sync(sync: ObjectSync) -> Json:
+def export_sync(sync: ObjectSync) -> Json:
+    """One sync, as the file says it."""
     found: Json = {
         "name": escape(sync.name),
         "hubspot_object": escape(sync.hubspot_object),
@@ -177,7 +178,7 @@ def _match(sync: ObjectSync) -> list[Json]:
 
 def _field(mapping: Any) -> Json:
     found: Json = {"hubspot": escape(mapping.hubspot), "app": escape(mapping.app)}
-    for name in ("direction", "conflict"):
+    for name in ("direction", "conflict", "seed"):
         if getattr(mapping, name):
             found[name] = getattr(mapping, name)
     if mapping.never_blank is not None:

@@ -53,6 +53,7 @@ class FieldSpec:
     direction: str = ""
     conflict: str = ""
     never_blank: bool | None = None
+    seed: str = ""
     values: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -29,7 +29,15 @@ DELETES = ("ignore", "ask", "propagate")
 CREATES = ("both", "to_hubspot", "to_app", "none")
 NORMALIZERS = ("exact", "casefold", "email", "domain", "phone", "digits")
 PART_KEYS = ("hubspot", "app", "normalize")
-FIELD_KEYS = ("hubspot", "app", "direction", "conflict", "never_blank", "values")
+FIELD_KEYS = (
+    "hubspot",
+    "app",
+    "direction",
+    "conflict",
+    "never_blank",
+    "seed",
+    "values",
+)
 SYNC_KEYS = (
     "name",
     "renamed_from",
@@ -224,6 +232,7 @@ def _field(value: Any, path: str, problems: Problems) -> FieldSpec | None:
         direction=keys.choice("direction", DIRECTIONS, ""),
         conflict=keys.choice("conflict", CONFLICTS, ""),
         never_blank=keys.maybe("never_blank"),
+        seed=keys.choice("seed", SIDES, ""),
         values=_values(keys),
     )
 

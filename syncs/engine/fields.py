@@ -28,7 +28,7 @@ class FieldRule:
     """What an administrator chose for one field mapping.
 
     `direction` is two_way, to_hubspot or to_app; `conflict` hubspot, app, latest or
-    review; the options are value maps towards each side (None: no map); `normalize` is the
+    review; `seed` the side whose values a first sync begins with ("": as a conflict); the options are value maps towards each side (None: no map); `normalize` is the
     normaliser of the match key that this field is part of, if it is.
     """
 
@@ -40,6 +40,7 @@ class FieldRule:
     to_app_options: Mapping[str, str] | None = None
     to_hubspot_options: Mapping[str, str] | None = None
     normalize: str | None = None
+    seed: str = ""
 
     def field(self, side: Side) -> Field:
         return self.hubspot if side is Side.HUBSPOT else self.app
@@ -124,7 +125,12 @@ def decide(
     if len(moved) == 1:
         return _travel(now, moved.pop(), rule)
     first = baseline is None
-    if rule.conflict == "review" and not any(is_blank(v) for v in now.values()):
+    seeded = first and bool(rule.seed)
+    if (
+        rule.conflict == "review"
+        and not seeded
+        and not any(is_blank(v) for v in now.values())
+    ):
         return _ask(now, rule, first)
     at = {Side.HUBSPOT: hubspot_at, Side.APP: app_at}
     winner, why, word = _winner(now, at, rule, first)
@@ -211,6 +217,9 @@ def _winner(
                 f"{what}: only {_NAMES_LATER[side.other]} holds a value",
                 f"{word}: not blank",
             )
+    if first and rule.seed:
+        winner = Side(rule.seed)
+        return winner, f"{what}: begins with {_NAMES_LATER[winner]}'s", f"{word}: seed"
     if rule.conflict == "latest":
         ours, theirs = at[Side.HUBSPOT], at[Side.APP]
         later = ours is not None and theirs is not None and theirs > ours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from syncs.models.drafts import SyncDraft
 from syncs.models.records import RecordKey, RecordLink
 from syncs.models.runs import Approval, Change, LogEntry, SyncRun
 from syncs.models.setup import FieldMapping, MatchKey, ObjectSync, SyncFilter
@@ -15,6 +16,7 @@ __all__ = [
     "ObjectSync",
     "RecordKey",
     "RecordLink",
+    "SyncDraft",
     "SyncFilter",
     "SyncRun",
 ]

@@ -194,6 +194,15 @@ class FieldMapping(models.Model):
     conflict = models.CharField(
         max_length=20, choices=Conflict.choices, blank=True, default=""
     )
+    seed = models.CharField(
+        "first values",
+        max_length=8,
+        choices=[("hubspot", "HubSpot's"), ("app", "the app's")],
+        blank=True,
+        default="",
+        help_text="Whose values a field begins with that was mapped later; blank: as "
+        "conflicts are resolved.",
+    )
     never_blank = models.BooleanField(null=True, blank=True, default=None)
     values: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField(
         default=dict, blank=True, help_text="HubSpot option value → app option value"

@@ -25,7 +25,7 @@ from connections.records import Page, Side
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
 from syncs.run.feeding import PLACES, fed, feeds, place_now, place_of
-from syncs.run.session import MISSED, Held, Session, SliceOver, is_due, now
+from syncs.run.session import MISSED, READS, Held, Session, SliceOver, is_due, now
 from syncs.run.store import save_links, store_page
 from syncs.run.tombstones import bury, forget_archived
 from syncs.run.vanishing import conclude, enough
@@ -68,6 +68,7 @@ def _note_done(session: Session, whole: bool) -> None:
         if session.run.limit is None:
             sync.read_state["revision"] = session.sync.revision
             sync.read_state[MISSED] = session.missed
+            sync.read_state[READS] = session.reads
             if whole:
                 sync.full_read_at = now()
         sync.save(update_fields=["read_state", "full_read_at"])
@@ -92,7 +93,8 @@ def _must_be_full(session: Session, side: Side) -> bool:
     begun = place_of(session, side) if fed else getattr(sync, CURSORS[side])
     if begun is None or sync.full_read_at is None:
         return True
-    if session.renewed:
+    # Of another set-up: what was read tells enough, unless more is asked for now.
+    if any(session.returned.values()) or (session.renewed and session.reads_more):
         return True
     return is_due(sync.full_read_at, timedelta(seconds=sync.full_every_s))
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ALONE = "alone"  # in a link's stage_state: its create must not carry links
 MISSED = "missed"  # in a sync's read_state: {side: fields that were missing}
+READS = "reads"  # in a sync's read_state: what the rows that were read hold
 TELL_EACH_S = 0.5  # how far behind the progress that people see may be
 REFUSED = "refused"  # in a link's stage_state: {side: {field: [value, code, text]}}
 RESYNCED = "resynced"  # in a link's stage_state: when somebody had it tried anew
@@ -217,6 +218,30 @@ class Session:
         is there again."""
         changed = self.sync.read_state.get("revision") != self.sync.revision
         return changed or any(self.returned.values())
+
+    @property
+    def reads(self) -> dict[str, Any]:
+        """What a record's row holds once it is read: fields, keys, and how they are read."""
+        keys = [[[p.hubspot, p.app, p.normalize] for p in key] for key in self.keys]
+        return {
+            **{str(side): sorted(self.names(side)) for side in Side},
+            "references": sorted(self.references),
+            "how": [
+                self.change_field,
+                str(self.zone),
+                *(self.object_on(side).id for side in Side),
+                keys,
+            ],
+        }
+
+    @property
+    def reads_more(self) -> bool:
+        """Whether rows that were read lack something that the set-up asks for now."""
+        held, now_ = self.sync.read_state.get(READS), self.reads
+        if not held or held["how"] != now_["how"]:
+            return True
+        lists = (*map(str, Side), "references")
+        return any(set(now_[name]) - set(held[name]) for name in lists)
 
     @property
     def cancelled(self) -> bool:
@@ -409,6 +434,7 @@ def _rule(
         to_app_options=options,
         to_hubspot_options={v: k for k, v in options.items()} if options else None,
         normalize=part.normalize if part else None,
+        seed=mapping.seed,
     )
 
 
