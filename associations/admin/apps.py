@@ -11,15 +11,15 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from associations.admin.flow.base import NEEDS, address
 from associations.admin.handover import HandoverPages
 from associations.prerequisites import unmet
 from associations.setup.offering import OpenLink, accept, open_links
 from connections.admin.base import Button, page_url
 from connections.connectors.base import ConnectorError
 from connections.models import ConnectedApp
-from syncs.models import ObjectSync
+from syncs.models import ObjectSync, SyncDraft
 
-NEEDS = ("syncs.add_objectsync", "syncs.change_objectsync")
 KEEP, BY_KEY = "Keep these links", "Find by key only"
 
 
@@ -36,7 +36,9 @@ class LinkedAppAdmin(HandoverPages):
         """The mappings that wait for a sync, and reference fields that none keeps."""
         may = request.user.has_perms(NEEDS)
         unmet_links = unmet(ObjectSync.objects.filter(app=app))
+        drafts = SyncDraft.objects.filter(app=app).select_related("author")
         return {
+            "drafts": [(d, address(d, d.step)) for d in drafts] if may else [],
             "unmet_links": [
                 (
                     why,
@@ -115,13 +117,8 @@ def _button(link: OpenLink) -> Button:
 
 def _set_up_url(link: OpenLink) -> str:
     """The set-up of what a reference points to, with its objects chosen."""
-    chosen = {
-        "app": link.sync.app_id,
-        "name": link.hubspot.capitalize() or link.target.name,
-        "app_object": link.target.name,
-        "hubspot_object": link.hubspot,
-    }
-    url = reverse("admin:syncs_objectsync_add")
+    chosen = {"app_object": link.target.name, "hubspot_object": link.hubspot}
+    url = reverse("admin:syncs_objectsync_set_up", args=[link.sync.app_id])
     return "" if link.to_sync else f"{url}?{urlencode(chosen)}"
 
 

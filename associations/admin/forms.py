@@ -36,13 +36,23 @@ class TypeField(forms.MultipleChoiceField):
     widget = SelectMultiple
     labels: Mapping[str, Any] = {}  # how the file writes what is sent
 
-    def offer(self, labels: Mapping[str, Any], kept: Any) -> None:
-        """Offer labels, and whatever is stored already."""
+    def offer(
+        self,
+        labels: Mapping[str, Any],
+        kept: Any,
+        shown: Mapping[str, str] | None = None,
+    ) -> None:
+        """Offer labels, as they are `shown`, and whatever is stored already."""
+        shown = shown or {}
         self.labels = labels
         sent = [(name, word) for name, word in labels.items()]
         known = {*labels, *(name for name, _ in TYPES)}
         rest = [(n, n) for n in self.prepare_value(kept) if n not in known]
-        self.choices = [*TYPES, *((n, _text(n, w)) for n, w in sent), *rest]
+        self.choices = [
+            *TYPES,
+            *((n, shown.get(n) or _text(n, w)) for n, w in sent),
+            *rest,
+        ]
 
     def prepare_value(self, value: Any) -> list[str]:
         words = value if isinstance(value, list) else [value] if value else []

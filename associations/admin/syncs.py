@@ -20,7 +20,10 @@ from django.utils.text import slugify
 from django.utils.timezone import localtime
 
 from associations.admin.checks import ROOT, CheckedSyncForm, Rows
+from associations.admin.flow import flow_urls
+from associations.admin.flow.base import NEEDS, address
 from associations.admin.forms import AssociationMappingForm
+from associations.drafts import edit
 from associations.drift import COLUMNS as COLUMNS_OF_DRIFT
 from associations.drift import drift
 from associations.engine.types import PRIMARIES
@@ -28,7 +31,7 @@ from associations.models import AssociationLink, AssociationMapping, type_column
 from associations.models import AssociationType as StoredType
 from associations.setup.spec import FilterSpec
 from associations.setup.types import choice_of
-from connections.admin.base import StackedInline
+from connections.admin.base import Button, StackedInline
 from connections.connectors.base import ConnectorError, SchemaError
 from connections.records import AssociationType, AssociationTypeInfo, Side
 from connections.redaction import redact
@@ -193,8 +196,19 @@ def labels_from(sync: ObjectSync) -> dict[str, Any]:
     return found
 
 
+def _edit(request: HttpRequest, syncs: Sequence[ObjectSync]) -> str:
+    """Go on with a sync's draft, or begin one."""
+    user: Any = request.user
+    draft = edit(syncs[0], user)
+    return address(draft, draft.step)
+
+
 class MappedSyncAdmin(ObjectSyncAdmin):
     form = CheckedSyncForm
+    buttons = (
+        *ObjectSyncAdmin.buttons,
+        Button("edit", "Edit", _edit, NEEDS[0], icon="edit", on_list=False),
+    )
     inlines: ClassVar[Any] = (*ObjectSyncAdmin.inlines, AssociationMappingInline)
 
     def _create_formsets(
@@ -210,6 +224,7 @@ class MappedSyncAdmin(ObjectSyncAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [
+            *flow_urls(self.admin_site.admin_view),
             path(
                 "<int:sync_id>/drift.csv",
                 self.admin_site.admin_view(self.drift_view),

@@ -77,3 +77,12 @@ def calls_today(budget: RateBudget) -> int:
     """Calls made today; the row keeps the count of the last day that had any."""
     today = datetime.now(UTC).date()
     return budget.used_today if budget.day == today else 0
+
+
+@register.filter
+def spoken(seconds: float) -> str:
+    """A length of time as people say it: "40 s", "3 min", "2 h"."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{round(seconds / size)} {unit}"
+    return f"{max(round(seconds), 1)} s"

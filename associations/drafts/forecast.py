@@ -1,0 +1,234 @@
+"""What a run of a draft will cost: calls, their share of the day, and time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+
+from associations.drafts.looking import Look
+from associations.drafts.sampling import sample
+from associations.drafts.trees import tree_of
+from associations.setup.problems import Problems
+from associations.setup.spec import SyncSpec
+from associations.setup.sync_parsing import read_sync
+from connections import services
+from connections.connectors.base import ConnectorError
+from connections.connectors.registry import KINDS, capabilities
+from connections.models import RateBudget
+from connections.records import Side, Want
+from syncs.models import SyncDraft, SyncRun
+
+Json = dict[str, Any]
+LINKS_A_CALL = 1_000  # record ids whose links HubSpot tells at once
+LEAST_A_DAY = 250_000  # calls that HubSpot allows an account's private apps, at least
+CALL_S = 0.15  # seconds that a call takes where nothing limits it
+LONG_AGO = datetime(1990, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One system's part; `share` is of HubSpot's day, None where none is known."""
+
+    system: str
+    records: int | None
+    reading: int
+    links: int
+    writing: int
+    seconds: float
+    share: float | None = None
+
+    @property
+    def calls(self) -> int:
+        return self.reading + self.links + self.writing
+
+
+# Counting --------------------------------------------------------------------------------
+
+
+def measure(draft: SyncDraft, look: Look) -> None:
+    """Count both sides' records in as few calls as that takes, and keep the numbers.
+
+    A side that cannot count is read in part: its number is "at least".
+    Raises: ConnectorError.
+    """
+    found: Json = {}
+    for side in Side:
+        count = _counted(draft, look, side)
+        if count is not None:
+            found[side.value] = {"count": count, "exact": True}
+    if len(found) < len(Side):
+        zone = look.settled.timezone if look.settled else "UTC"
+        samples = sample(draft.app, look.objects, dict.fromkeys(Side, ()), zone)
+        for side, one in samples.items():
+            read = {"count": len(one.records), "exact": one.complete}
+            found.setdefault(side.value, read)
+    draft.findings = draft.findings | {"counts": found}
+    draft.save(update_fields=["findings"])
+
+
+def _counted(draft: SyncDraft, look: Look, side: Side) -> int | None:
+    """The records of a side, by one call; None where no call tells."""
+    obj, app = look.objects[side], draft.app
+    cursor = str(draft.tree.get("app_cursor") or "")
+    changed = "" if cursor == "none" else cursor or obj.changed_field
+    opened = (
+        services.open_hubspot(app.hubspot)
+        if side is Side.HUBSPOT
+        else services.open_app(app)
+    )
+    with closing(opened) as connector:
+        if not connector.capabilities.changes or (side is Side.APP and not changed):
+            return None
+        want = Want(changed_field=changed if side is Side.APP else "")
+        try:
+            window = connector.window(
+                obj, want, after=LONG_AGO, until=datetime.now(UTC)
+            )
+        except (ConnectorError, NotImplementedError):
+            return None
+        return window.count + window.unstamped
+
+
+# Cost ------------------------------------------------------------------------------------
+
+
+def forecast(
+    draft: SyncDraft, look: Look, preview: SyncRun | None, *, rereads: bool
+) -> list[Cost]:
+    """What the next run will cost, by system.
+
+    Args: rereads, whether it reads every record; preview, a finished dry run of this draft, which knows what is to be written.
+    """
+    if look.settled is None:
+        return []
+    counts = {s: _known(draft, s) for s in Side}
+    reads = {s: (counts[s] or 0) if rereads else 0 for s in Side}
+    app = capabilities(draft.app.kind)
+    hubspot = capabilities("hubspot")
+    writes = _writes(draft, preview)
+    pages = {
+        Side.HUBSPOT: ceil(reads[Side.HUBSPOT] / hubspot.page_size),
+        Side.APP: ceil(reads[Side.APP] / app.page_size),
+    }
+    sweeps = len(look.settled.associations)
+    links = sweeps * ceil((counts[Side.HUBSPOT] or 0) / LINKS_A_CALL)
+    batches = {
+        Side.HUBSPOT: sum(ceil(n / hubspot.write_batch) for n in writes[Side.HUBSPOT]),
+        Side.APP: sum(ceil(n / app.write_batch) for n in writes[Side.APP]),
+    }
+    account = draft.app.hubspot
+    pace = account.requests_per_10s / 10
+    total = pages[Side.HUBSPOT] + links + batches[Side.HUBSPOT]
+    return [
+        Cost(
+            "HubSpot",
+            counts[Side.HUBSPOT],
+            pages[Side.HUBSPOT],
+            links,
+            batches[Side.HUBSPOT],
+            total * max(1 / pace, CALL_S),
+            100 * total / LEAST_A_DAY,
+        ),
+        _app_cost(draft, counts[Side.APP], pages[Side.APP], batches[Side.APP]),
+    ]
+
+
+def _app_cost(draft: SyncDraft, count: int | None, reading: int, writing: int) -> Cost:
+    kind = KINDS.get(draft.app.kind)
+    pace = kind.per_second if kind is not None else None
+    pace = draft.app.settings.get("requests_per_second") or pace
+    each = max(1 / float(pace), CALL_S) if pace else CALL_S
+    seconds = (reading + writing) * each
+    return Cost(draft.app.name, count, reading, 0, writing, seconds)
+
+
+def _known(draft: SyncDraft, side: Side) -> int | None:
+    found = (draft.findings.get("counts") or {}).get(side.value)
+    return int(found["count"]) if found else None
+
+
+def _writes(draft: SyncDraft, preview: SyncRun | None) -> Mapping[Side, list[int]]:
+    """How much there is to write by kind: what a preview found, else what the key lab
+    leaves without a pair."""
+    if preview is not None:
+        work = preview.counters
+        links = work.get("associations", {})
+        return {
+            side: [
+                *(int(work.get(k, {}).get(side, 0)) for k in _KINDS),
+                *(int(links.get(k, {}).get(side, 0)) for k in _LINKS),
+            ]
+            for side in Side
+        }
+    lab = draft.findings.get("lab")
+    if not lab:
+        return {side: [0] for side in Side}
+    creates = str(draft.tree.get("creates", "both"))
+    return {
+        side: [
+            max(lab["sides"][side.other]["read"] - lab["pairs"], 0)
+            if creates in ("both", f"to_{side}")
+            else 0
+        ]
+        for side in Side
+    }
+
+
+_KINDS = ("created", "updated", "archived")
+_LINKS = ("added", "removed", "changed")
+
+
+def used_today(draft: SyncDraft) -> int:
+    """Calls to HubSpot that this installation made today."""
+    rows = RateBudget.objects.filter(
+        key=f"hubspot:{draft.app.hubspot_id}", day=datetime.now(UTC).date()
+    )
+    return sum(row.used_today for row in rows if row.bucket != "associations")
+
+
+# What an edit means ----------------------------------------------------------------------
+
+
+def why_read_again(draft: SyncDraft, look: Look) -> str:
+    """Why the next run has to read every record; "" where what was read is enough."""
+    sync, new = draft.sync, look.settled
+    if new is None:
+        return ""
+    if sync is None or sync.full_read_at is None:
+        return "no record of it has been read yet"
+    old = read_sync(tree_of(sync), "", Problems())
+    if old is None:
+        return "its set-up cannot be read any more"
+    for name, what in _HOW.items():
+        if getattr(old, name) != getattr(new, name):
+            return f"{what} changed"
+    keys = [[(p.hubspot, p.app, p.normalize) for p in key] for key in new.match]
+    held = [
+        (k.rank, k.hubspot, k.app, k.normalize)
+        for k in sync.match_keys.order_by("rank", "part")
+    ]
+    if held != [(rank, *part) for rank, key in enumerate(keys) for part in key]:
+        return "the match keys changed"
+    added = sorted(read_names(new) - read_names(old))
+    if added:
+        return f"{', '.join(name for _, name in added)} has never been read"
+    return ""
+
+
+_HOW = {"app_cursor": "the app's time of change", "timezone": "the time zone"}
+
+
+def read_names(spec: SyncSpec) -> set[tuple[str, str]]:
+    """The fields and references that a set-up looks at, with their side."""
+    found = {(str(s), str(getattr(f, s))) for f in spec.fields for s in Side}
+    found |= {
+        (str(s), str(getattr(p, s))) for key in spec.match for p in key for s in Side
+    }
+    found |= {(f.side.value, f.field) for f in spec.filters}
+    found |= {(side, name) for side, name in spec.marker.items()}
+    found |= {(side, str(one["field"])) for side, one in spec.archive.items()}
+    return found | {("reference", a.app_field) for a in spec.associations}
