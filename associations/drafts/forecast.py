@@ -110,9 +110,10 @@ def forecast(
     app = capabilities(draft.app.kind)
     hubspot = capabilities("hubspot")
     writes = _writes(draft, preview)
+    # A page holds as many records as one read by ids.
     pages = {
-        Side.HUBSPOT: ceil(reads[Side.HUBSPOT] / hubspot.page_size),
-        Side.APP: ceil(reads[Side.APP] / app.page_size),
+        Side.HUBSPOT: ceil(reads[Side.HUBSPOT] / hubspot.fetch_batch),
+        Side.APP: ceil(reads[Side.APP] / app.fetch_batch),
     }
     sweeps = len(look.settled.associations)
     links = sweeps * ceil((counts[Side.HUBSPOT] or 0) / LINKS_A_CALL)
