@@ -86,6 +86,18 @@ def test_the_document_names_everything_that_is_set_up(office):
         assert part.replace("\xa0", " ") in said.out.replace("\xa0", " "), part
 
 
+def test_what_an_unlink_does_is_told_by_the_type_that_goes(office):
+    def told() -> str:
+        (row,) = (line for line in document().splitlines() if "| firm_id |" in line)
+        return cells(row)[-1].strip()
+
+    assert told() == "Keep the plain link"
+    AssociationMapping.objects.update(
+        type="default", category="HUBSPOT_DEFINED", type_id=279
+    )
+    assert told() == "Remove the link"
+
+
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(office):
     rows = 0
     width = None

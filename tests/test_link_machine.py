@@ -388,11 +388,12 @@ def test_a_process_that_dies_beside_a_primary_loses_no_other_type(
     office.contacts[1].fields["primary"] = [11]
     office.run()
     office.contacts[1].fields["primary"] = [] if to is None else [to]
-    office.run(["ok"] * died + ["killed"])
+    faults: list[Fault] = ["ok"] * died
+    office.run([*faults, "killed"])
     office.run()
     ends = office.hubspot.of(1)
-    assert ends.get(11) == {PLAIN, UNMAPPED}
-    assert ends.get(12) == (None if to is None else {PLAIN, PRIMARY})
+    assert ends.get(11) == frozenset({PLAIN, UNMAPPED})
+    assert ends.get(12) == (None if to is None else frozenset({PLAIN, PRIMARY}))
     before = office.snapshot()
     office.run()
     assert office.snapshot() == before

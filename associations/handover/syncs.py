@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
+from associations.engine.types import plain_type
 from associations.handover.parts import Section
-from associations.models import AssociationMapping
+from associations.models import AssociationMapping, OnUnlink
 from associations.run.mappings import discovered
 from associations.run.naming import types_text
 from connections import schemas
@@ -283,8 +284,30 @@ def _mapping(sync: ObjectSync, row: AssociationMapping) -> tuple[str, ...]:
         ),
         ", ".join(f"{t.category} {t.type_id}" for t in _all_types(row)),
         _conflict(direction, conflict),
-        row.get_on_unlink_display(),
+        _on_unlink(sync, row),
     )
+
+
+def _on_unlink(sync: ObjectSync, row: AssociationMapping) -> str:
+    """What becomes of HubSpot's link: a plain one owns its pair."""
+    ends = _ends(sync, row.to_sync)
+    if ends is not None:
+        plain = plain_type(*ends, discovered(sync.app.hubspot_id, *ends))
+        if plain in _all_types(row):
+            return str(OnUnlink.REMOVE_PAIR.label)
+    return row.get_on_unlink_display()
+
+
+def _ends(sync: ObjectSync, target: ObjectSync) -> tuple[str, str] | None:
+    """Both objects' type ids in HubSpot; None where it lists one no more."""
+    try:
+        near, far = (
+            schemas.load_object(sync.app.hubspot, one.hubspot_object).id
+            for one in (sync, target)
+        )
+    except SchemaError:
+        return None
+    return near, far
 
 
 def _all_types(row: AssociationMapping) -> list[AssociationType]:
@@ -306,12 +329,8 @@ def _types(
     mappings: list[AssociationMapping],
 ) -> None:
     """Every type that HubSpot has between the two objects, mapped or not."""
-    try:
-        ends = [
-            schemas.load_object(sync.app.hubspot, one.hubspot_object).id
-            for one in (sync, target)
-        ]
-    except SchemaError:
+    ends = _ends(sync, target)
+    if ends is None:
         return
     used = {t for row in mappings if row.to_sync == target for t in _all_types(row)}
     rows = []
