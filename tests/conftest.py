@@ -12,7 +12,7 @@ from zlib import crc32
 
 import pytest
 
-pytest_plugins = ["tests.plugins_postgres"]
+pytest_plugins = ["tests.plugins_database", "tests.plugins_postgres"]
 
 # Playwright's loop makes Django take a test for asynchronous code.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
