@@ -5,6 +5,8 @@ Results are read back through HubSpot's own client and SQL, never from our table
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from typing import Any
@@ -52,12 +54,39 @@ CONTACT_FIELDS = (
 )
 
 
+class Session(threading.local):
+    """A thread's session with PostgreSQL, kept as long as it does: each new one costs
+    as much as several statements."""
+
+    def __init__(self) -> None:
+        self._kept: psycopg.Connection[Any] | None = None
+        self._of: tuple[int, str] | None = None
+
+    def run(self, dsn: str, statement: str, values: Any) -> list[tuple[Any, ...]]:
+        """What a statement answers; once more where the server cut the session off."""
+        try:
+            cursor = self._at(dsn).execute(statement, values)
+        except psycopg.OperationalError:
+            if self._kept is None or not self._kept.closed:
+                raise
+            cursor = self._at(dsn).execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
+
+    def _at(self, dsn: str) -> psycopg.Connection[Any]:
+        of = (os.getpid(), dsn)  # a forked process must not use its parent's
+        if self._kept is None or self._kept.closed or self._of != of:
+            self._kept = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
+            self._of = of
+        return self._kept
+
+
 class World:
     """Two systems and their set-up; `run` syncs them in this process."""
 
     def __init__(self, sandbox: SandboxServer, dsn: str) -> None:
         self.sandbox, self.dsn = sandbox, dsn
         self.client = vendor_client(sandbox)
+        self._session = Session()
         self.sql(SCHEMA)
 
     # Set-up -----------------------------------------------------------------------------
@@ -162,9 +191,7 @@ class World:
     # PostgreSQL -------------------------------------------------------------------------
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.dsn, autocommit=True) as conn:
-            cursor = conn.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else []
+        return self._session.run(self.dsn, statement, values or None)
 
     def company_rows(self) -> dict[str, tuple[Any, ...]]:
         """(name, phone, revenue) of every row, by domain."""
