@@ -72,10 +72,10 @@ demo: venv
 	@exec $(BIN)/python manage.py demo $(ARGS)
 
 test: venv-dev browser
-	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
-	$(BIN)/python -m tests.on_postgres --one-case $(PARALLEL) $(ARGS)
+	@exec $(BIN)/python -m tests.both $(PARALLEL) $(ARGS)
 
-# Every case of them, not one each.
+# Every test that uses our database and every case of it, rather than those of
+# tests/on_postgres.py in which the database decides something.
 test-postgres: venv-dev
 	$(BIN)/python -m tests.on_postgres $(PARALLEL) $(ARGS)
 
