@@ -112,6 +112,7 @@ def test_a_pair_and_its_link_are_in_sync_until_a_side_moves(world):
     more.save()  # another mapping of the same pair follows that type
     other = shut("Contacts", hubspot_id=ann, to_hubspot_id=globex)
     assert other[:2] == ("direction", "DIRECTION_FORBIDS")
+    assert ask("Contacts", hubspot_id=ann, to_hubspot_id=acme)["in_sync"] is True
     more.delete()
     world.unlink(ann, acme)
     lost = ask("Contacts", hubspot_id=ann, to_hubspot_id=acme)

@@ -17,6 +17,8 @@ from syncs.run.looking import BadId, End
 from syncs.run.session import Session, open_session
 from syncs.run.stage import Stage, make_stages
 
+# Why a mapping has nothing to do with a link that another may follow, the nearest first.
+NOT_MINE = (Code.DIRECTION_FORBIDS, Code.TYPE_NOT_MAPPED)
 ENDS = ("synced", "enabled", "read", "in_scope", "matched")  # asked of both records
 
 
@@ -155,20 +157,21 @@ class _Asking:
             return self._untied(sync, near, far)
         first: Explanation | None = None
         tied: Explanation | None = None
-        other: Explanation | None = None  # of a mapping that follows other types only
+        aside: list[Explanation] = []  # of mappings that leave this link alone
         for way in _likely(ways, sync, far):
             # One that points the other way is looked at from its own end.
             turned = way.sync.pk != sync.pk
             found = self._link(way, far, near) if turned else self._link(way, near, far)
-            if found.gates[-1].code == Code.TYPE_NOT_MAPPED:
-                other = other or found  # another mapping may follow this type
+            if found.gates[-1].code in NOT_MINE:
+                aside.append(found)  # another mapping may hold the two in step
                 continue
             if not found.in_sync:
                 return found
             first = first or found
             if found.linked and any(found.linked.values()):
                 tied = tied or found
-        answer = tied or other or first
+        aside.sort(key=lambda found: NOT_MINE.index(found.gates[-1].code))
+        answer = tied or next(iter(aside), first)
         assert answer is not None, "there is a way"
         return answer
 
