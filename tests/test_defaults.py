@@ -9,7 +9,8 @@ from django.conf import settings
 
 from associations.setup.guessing import default_fields
 from associations.setup.publishing import page
-from associations.setup.spec import MatchPart, SyncSpec
+from associations.setup.required import unfilled
+from associations.setup.spec import AssociationSpec, FieldSpec, MatchPart, SyncSpec
 from connections.records import (
     Field,
     ObjectType,
@@ -134,3 +135,40 @@ def test_a_custom_object_is_mapped_by_its_display_property_and_equal_names():
         "tonnage": ("Tonnage", ""),
         "hs_object_id": ("hubspot_id", "to_app"),
     }
+
+
+def test_what_a_new_record_must_have_and_nothing_fills_is_told_at_set_up():
+    must = [Field(n, T.TEXT, required=True) for n in ("dealname", "dealstage")]
+    column = Field("title", T.TEXT, required=True)
+    account = ReferenceField("account_id", "accounts", nullable=False)
+    objects = {
+        Side.HUBSPOT: ObjectType("deals", "0-3", fields=(*must, Field("x", T.TEXT))),
+        Side.APP: ObjectType(
+            "jobs",
+            "jobs",
+            fields=(column, Field("id", T.NUMBER, required=True, read_only=True)),
+            references=(account,),
+        ),
+    }
+
+    def told(constants=None, **spec):
+        mapping = FieldSpec("f", "dealname", "title", spec.pop("only", ""))
+        sync = SyncSpec("s", "Deals", "deals", "jobs", fields=(mapping,), **spec)
+        return [
+            text.partition(",")[0] for text in unfilled(sync, objects, constants or {})
+        ]
+
+    hubspot = "Deals: a new record in HubSpot must have dealstage"
+    app = "Deals: a new record in the app must have account_id"
+    assert told() == [hubspot, app]
+    assert told({"hubspot": {"dealstage": "won"}}) == [app]
+    assert told(creates="hubspot") == [hubspot]
+    assert told(creates="none") == []
+    assert told(direction="to_app") == [app]
+    by_reference = AssociationSpec("a", "account_id", "Accounts")
+    assert told(associations=(by_reference,)) == [hubspot]
+    assert told(only="to_hubspot", creates="app") == [app]
+    assert (
+        "account_id, title"
+        in unfilled(SyncSpec("s", "Deals", "deals", "jobs"), objects, {})[1]
+    )

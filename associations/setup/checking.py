@@ -18,6 +18,7 @@ from associations.setup.joins import Look
 from associations.setup.labels import MissingLabel
 from associations.setup.mirrors import Ends
 from associations.setup.problems import Problems, hint
+from associations.setup.required import unfilled
 from associations.setup.spec import (
     FieldSpec,
     FilterSpec,
@@ -89,6 +90,7 @@ class SyncCheck:
             for side, name in ((Side.HUBSPOT, part.hubspot), (Side.APP, part.app)):
                 self.known_field(side, name, f"{part.path}.{side}")
         constants = self._constants()
+        self.warnings += unfilled(self.spec, self.objects, constants)
         return replace(
             self.spec,
             match=match,
