@@ -117,6 +117,21 @@ def test_what_was_approved_when_many_records_vanish_is_created_once(graves):
     assert sorted(rows) == [(name,) for name in names]
 
 
+def test_what_was_approved_and_lost_its_answer_is_settled_under_any_limit(world):
+    world.set_up(limits={"create": 0})
+    world.sql("INSERT INTO people (email, first_name) VALUES (%s, 'Ann')", ANN)
+    held = world.run(world.contacts)
+    control = world.sandbox.control
+    control.set_faults("drop,path=/batch/create,when=after")
+    assert approved(str(held["run"])) == {"sent": 1}
+    control.set_faults()
+    found = world.run(world.contacts)
+    assert (found["status"], found["syncs"][0]["held"]) == ("succeeded", 0)
+    assert found["syncs"][0]["created"]["hubspot"] == 1  # as this run found out
+    assert Change.objects.get(kind="create").run.approved
+    assert list(world.contacts_in_hubspot()) == [ANN]
+
+
 def test_to_drop_a_change_leaves_what_waits_in_the_other_parts_of_the_run(world):
     world.set_up()
     run = SyncRun.objects.create(trigger="command", status="held")

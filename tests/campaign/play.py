@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from associations.models import AssociationLink, LinkState
 from syncs import services
-from syncs.models import RecordLink, SyncFilter, SyncRun
-from syncs.models.choices import Awaiting, RecordState, Trigger
+from syncs.models import Change, RecordLink, SyncFilter, SyncRun
+from syncs.models.choices import Awaiting, ChangeOutcome, RecordState, Trigger
 from tests.campaign.harm import Harm, Striker, choose
 from tests.campaign.machine import Killed
 from tests.campaign.oracle import (
@@ -45,7 +45,6 @@ class Campaign(People):
     """One seed: people's edits and what the runs between them suffer. `tally` counts."""
 
     tally: Counter[str]
-    calm = True  # the last run suffered nothing
     undoing = False  # the next one takes another back
 
     def play(self) -> None:
@@ -115,10 +114,8 @@ class Campaign(People):
         self.tally.update({name: n for name, n in struck.items() if n})
         whole = begin is None and not harm.only
         clean = whole and not harm and not self.oracle.open
-        calm, self.calm = self.calm and not harm, not harm
+        self._within_limits()
         if report:
-            if calm and begin is None:
-                self._within_limits(report)
             codes = [e["code"] for c in report["syncs"] for e in c["errors"]]
             self.note(f"    {report['status']} {codes}")
             self.tally[f"runs {report['status']}"] += 1
@@ -128,14 +125,23 @@ class Campaign(People):
         self.oracle.excluded = self._excluded()
         return report
 
-    def _within_limits(self, report: dict[str, Any]) -> None:
-        """Nobody approved more than the limits let a run do."""
-        done = {"create": "created", "update": "updated", "archive": "archived"}
-        for name, most in self.oracle.rules.limits:
-            for child in report["syncs"] if name in done else ():
-                count = sum(child[done[name]].values())
-                if most is not None and count > most:
-                    raise Violation(f"{child['sync']}: {name} {count} over {most}")
+    def _within_limits(self) -> None:
+        """No run wrote more than its limits without somebody's word.
+
+        A report tells too what was found to have come of a run before: of one that was
+        approved, and killed, say. So each run is held to what it sent itself.
+        """
+        sent = Change.objects.filter(
+            outcome__in=(ChangeOutcome.APPLIED, ChangeOutcome.SENT)
+        )
+        rows = sent.filter(run__approved=False, run__undo_of=None)
+        done: Counter[tuple[int, str]] = Counter()
+        for run, kind, blanks in rows.values_list("run", "kind", "blanks"):
+            done.update({(run, kind): 1, (run, "blank"): blanks})
+        limits = dict(self.oracle.rules.limits)
+        for (run, name), count in done.items():
+            if (most := limits.get(name)) is not None and count > most:
+                raise Violation(f"run {run}: {name} {count} over {most}")
 
     def suffer(self, harm: Harm, begin: Begin | None) -> dict[str, Any]:
         """Do a run under a harm. Returns: its report, {} where it did not live to it."""
