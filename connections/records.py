@@ -119,7 +119,8 @@ class ObjectType:
 
     `name` is what a set-up file calls it, `id` what the API calls it.
     `refused` says why it cannot be synced (a table without a primary key); "" if it can.
-    `read_only_reason` says why it is not `writable`, `unfed` why the system's change feed
+    `read_only_reason` says why it is not `writable`, `undeletable` why its records cannot
+    be deleted for good (where the system deletes at all), `unfed` why the system's change feed
     does not tell of it (also "" where the system has none); `key` names the fields that a
     record's id is made of, where it is made of fields; `changed_field` tells change time
     where the system itself keeps such a field.
@@ -135,6 +136,7 @@ class ObjectType:
     writable: bool = True
     refused: str = ""
     read_only_reason: str = ""
+    undeletable: str = ""
     unfed: str = ""
     key: tuple[str, ...] = ()
     changed_field: str = ""

@@ -263,6 +263,13 @@ def test_set_up_refuses_to_write_where_nothing_can_be_written_and_warns_of_polic
     assert set(told) == {f"apps[0].syncs[{n}].app_object" for n in (0, 1)}
     assert all("direction: to_hubspot" in text for text in told.values())
     assert all("default_transaction_read_only" in text for text in told.values())
+    may_write = environ | {"DSN": f"postgresql://reader@{where}"}
+    for_good = "app_object: staff\n        deletes: ask\n        hard_delete: true\n"
+    with pytest.raises(SetupRefused) as caught:
+        apply(text.replace("app_object: staff\n", for_good), may_write)
+    (problem,) = caught.value.problems
+    assert problem.path == "apps[0].syncs[1].hard_delete"
+    assert "grant it DELETE" in problem.text
     one_way = text.replace("creates: none,", "creates: none, direction: to_hubspot,")
     one_way = one_way.replace(
         "app_object: staff\n", "app_object: staff\n        direction: to_hubspot\n"

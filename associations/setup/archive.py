@@ -82,8 +82,11 @@ def _must_travel(check: SyncCheck) -> None:
         return
     for side in (side for side in Side if check.writes(side)):
         able = capabilities("hubspot" if side is Side.HUBSPOT else check.kind)
-        consent = spec.hard_delete and able.deletes
-        if able.archives or side in spec.archive or consent:
+        if able.archives or side in spec.archive:
+            continue
+        if spec.hard_delete and able.deletes:
+            if why := check.objects[side].undeletable:
+                check.bad("hard_delete", why)
             continue
         remedy = f"declare archive: {{{side}: {{field: \u2026, value: \u2026}}}}"
         if able.deletes:

@@ -28,6 +28,7 @@ SELECT concat_ws('/', 'postgres', {system},
   c.relname, c.relkind::text, obj_description(c.oid, 'pg_class'),
   has_any_column_privilege(c.oid, 'SELECT'),
   has_any_column_privilege(c.oid, 'INSERT') OR has_any_column_privilege(c.oid, 'UPDATE'),
+  has_table_privilege(c.oid, 'DELETE'),
   pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on',
   row_security_active(c.oid),
   (SELECT json_agg(json_build_object(
@@ -100,8 +101,8 @@ ORDER BY c.relname
 
 def table_of(schema: str, row: tuple[Any, ...], key: tuple[str, ...] = ()) -> Table:
     """One row of `CATALOGUE` as a table; `key` is what the settings call a view's."""
-    _, name, kind, comment, readable, grants, replica, reads, hides, *details = row
-    columns, constraints, keys = details
+    _, name, kind, comment, readable, grants, may_delete, *rest = row
+    replica, reads, hides, columns, constraints, keys = rest
     foreign, checks, allowed = [], {}, {}
     for item in constraints or ():
         if item["kind"] == "c":
@@ -135,6 +136,7 @@ def table_of(schema: str, row: tuple[Any, ...], key: tuple[str, ...] = ()) -> Ta
         readable=readable,
         hides_rows=hides,
         unwritable=_unwritable(name, kind, grants, replica, reads),
+        may_delete=may_delete,
         given_key=key,
     )
 

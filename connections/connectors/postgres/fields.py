@@ -111,6 +111,9 @@ def _object(table: Table, offered: set[str]) -> ObjectType:
         writable=table.writable,
         refused=_refused(table),
         read_only_reason=table.unwritable,
+        undeletable=""
+        if table.may_delete
+        else f"The role may not delete rows of {table.name}: grant it DELETE.",
         key=table.key,
     )
 

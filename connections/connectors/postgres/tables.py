@@ -117,6 +117,7 @@ class Table:
     readable: bool
     hides_rows: bool
     unwritable: str = ""
+    may_delete: bool = True
     given_key: tuple[str, ...] = ()
 
     @property
