@@ -150,6 +150,7 @@ class Oracle:
         default_factory=set
     )  # in or out while a run was at work
     made: set[tuple[str, Record]] = field(default_factory=set)  # by runs
+    anew: set[tuple[str, Record]] = field(default_factory=set)  # by the last, once gone
     undoing: bool = False  # some run was taken back
     told: dict[Slot, set[Value]] = field(default_factory=dict)  # what people wrote
     cleared: set[str] = field(default_factory=set)  # contacts somebody unlinked
@@ -228,9 +229,13 @@ class Oracle:
             ends = {s for c in cells for s in self.rules.settle(c, link=link)}
             return ends | cells if {slot, record} & named else ends
         ends = self._disturbed(cells, slot)
-        if link:  # what we archived takes its links along
+        if link:
+            # What we archived takes its links along, and what was made again under
+            # another id has none of those of the archived one.
             away = {
-                v for _, v in self._ends_of(slot) if H not in self.lives[COMPANIES, v]
+                r[1]
+                for r in self._ends_of(slot)
+                if H not in self.lives[r] or (H, r) in self.anew
             }
             ends |= {replace(c, h=None) for c in ends if c.h in away}
         for edit in (e for e in self.open if e.slot == slot):
@@ -349,6 +354,7 @@ class Oracle:
         )
 
     def _existence(self, seen: Seen, named: set[Slot | Record], *, clean: bool) -> None:
+        self.anew.clear()
         for record, sides in self.lives.items():
             for side, other in ((H, A), (A, H)):
                 stands = record in seen.values[side]
@@ -371,6 +377,8 @@ class Oracle:
                     raise Violation(f"{record} was not made in {side}")
                 if fresh:
                     self.made.add((side, record))
+                if fresh and record in self.gone:
+                    self.anew.add((side, record))
                 if stands:
                     sides.add(side)
         for side in (H, A):

@@ -413,6 +413,7 @@ class People(Reader):
             if (key := self._one_key(record)) is not None:
                 self.reborn.add((side, record))
                 self.make(side, record, key)
+                self._tell_again(side, self._linked_to(side, record))
             return
         if (side, record) in self.reborn:
             return
