@@ -5,19 +5,19 @@ Source: https://airtable.com/developers/web/api/introduction
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 from connections.connectors.airtable.errors import error_of
 from connections.connectors.base import SchemaError, ScopeError, TransientError
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Door, Safety
+from connections.connectors.parts import rows
 from connections.records import ObjectType
 
 Json = dict[str, Any]
-Item = TypeVar("Item")
 
 
 class Table:
@@ -129,15 +129,3 @@ def checked(answer: Answer, doing: str) -> Answer:
             f"Airtable's answer to {doing} has not the form it should have."
         )
     return answer
-
-
-def rows(body: Any, name: str = "records") -> list[Json]:
-    """The JSON objects of a list in an answer."""
-    found = body.get(name) if isinstance(body, dict) else None
-    return [row for row in found or () if isinstance(row, dict)]
-
-
-def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """The items, at most `size` at a time."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

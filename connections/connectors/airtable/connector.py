@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from connections.connectors.airtable.api import Api, Json, rows
+from connections.connectors.airtable.api import Api, Json
 from connections.connectors.airtable.errors import AirtableDialect
 from connections.connectors.airtable.feed import Feed
 from connections.connectors.airtable.reading import PAGE_SIZE, Reader
@@ -21,6 +21,7 @@ from connections.connectors.base import (
     ScopeError,
 )
 from connections.connectors.http import Door
+from connections.connectors.parts import rows
 from connections.connectors.plain import PlainConnector
 from connections.records import (
     Capabilities,

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from connections.connectors.airtable.api import Api, Json, checked, rows
+from connections.connectors.airtable.api import Api, Json, checked
 from connections.connectors.airtable.errors import message_of
 from connections.connectors.airtable.reading import moment
 from connections.connectors.base import FeedLost, ScopeError
 from connections.connectors.http import Safety
+from connections.connectors.parts import rows
 from connections.records import Fed, ObjectType
 
 SPECIFICATION = {"options": {"filters": {"dataTypes": ["tableData"]}}}

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from connections.connectors.airtable import formulas
-from connections.connectors.airtable.api import Api, Json, Table, checked, chunks, rows
+from connections.connectors.airtable.api import Api, Json, Table, checked
 from connections.connectors.airtable.errors import (
     NOT_FOUND,
     RESTART,
@@ -21,6 +21,7 @@ from connections.connectors.airtable.errors import (
 from connections.connectors.airtable.types import Unreadable, to_raw
 from connections.connectors.base import SchemaError, TransientError
 from connections.connectors.dialect import Answer
+from connections.connectors.parts import chunks, rows
 from connections.records import (
     Fetched,
     ObjectType,
@@ -69,7 +70,7 @@ class Reader:
             table = self._api.table(obj)
             following = body.get("offset")
             yield Page(
-                tuple(to_record(table, r, want) for r in rows(body)),
+                tuple(to_record(table, r, want) for r in rows(body, "records")),
                 str(following) if following else None,
                 answer.at,
             )
@@ -158,7 +159,7 @@ class Reader:
         formula = formulas.created_since(since)
         while True:
             body = self._checked(self._list(obj, want, cursor, formula), obj).body
-            yield rows(body)
+            yield rows(body, "records")
             following = body.get("offset")
             if not following:
                 return

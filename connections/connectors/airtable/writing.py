@@ -16,7 +16,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from connections.catalogue import Code
-from connections.connectors.airtable.api import Api, Json, Table, chunks, rows
+from connections.connectors.airtable.api import Api, Json, Table
 from connections.connectors.airtable.errors import (
     code_of,
     field_named,
@@ -29,6 +29,7 @@ from connections.connectors.airtable.types import LONGEST_TEXT, BadValue, to_cel
 from connections.connectors.base import ConnectorError, SchemaError, UncertainError
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Safety
+from connections.connectors.parts import chunks, rows
 from connections.records import (
     Canon,
     Draft,
@@ -214,7 +215,7 @@ class Writer:
                     self._outcomes[one.at] = uncertain(exc.message)
                 continue
             if answer.ok:
-                self._made(some, rows(answer.body))
+                self._made(some, rows(answer.body, "records"))
                 continue
             if len(some) > 1:
                 took = timedelta(seconds=time.monotonic() - began)
@@ -229,7 +230,7 @@ class Writer:
             some = pending.pop()
             answer = self._send("PATCH", some, Safety.REPEATABLE, more)
             if answer.ok:
-                self._made(some, rows(answer.body))
+                self._made(some, rows(answer.body, "records"))
             else:
                 pending += self._split(some, answer)
 
@@ -239,7 +240,7 @@ class Writer:
             some = pending.pop()
             answer = self._send("PATCH", some, Safety.REPEATABLE)
             if answer.ok:
-                self._answered(some, rows(answer.body))
+                self._answered(some, rows(answer.body, "records"))
             else:
                 pending += self._split(some, answer)
 
@@ -255,7 +256,11 @@ class Writer:
             if not answer.ok:
                 pending += self._split(some, answer)
                 continue
-            done = {str(r.get("id")) for r in rows(answer.body) if r.get("deleted")}
+            done = {
+                str(r.get("id"))
+                for r in rows(answer.body, "records")
+                if r.get("deleted")
+            }
             for one in some:
                 known = one.id in done
                 self._outcomes[one.at] = Outcome(True) if known else uncertain()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from connections.connectors.base import TransientError
 from connections.connectors.dialect import Answer
@@ -12,8 +12,7 @@ from connections.connectors.http import Door, Safety
 from connections.connectors.hubspot.errors import correlation, error_of
 from connections.connectors.hubspot.paths import Paths
 
-Json = Mapping[str, Any]
-Item = TypeVar("Item")
+Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +57,6 @@ class Api:
         return self.door.send("POST", path, body=body, bucket=bucket, safety=safety)
 
 
-def rows(body: Any, name: str = "results") -> list[Json]:
-    """The JSON objects of a list in an answer; every field may be missing."""
-    found = body.get(name) if isinstance(body, dict) else None
-    return [row for row in found or () if isinstance(row, dict)]
-
-
 def next_after(body: Any) -> str | None:
     """Where a list goes on; None at its end."""
     paging = body.get("paging") if isinstance(body, dict) else None
@@ -75,9 +68,3 @@ def next_after(body: Any) -> str | None:
 def text(value: object) -> str:
     """An id, which answers hold as text or as a number; "" where there is none."""
     return "" if value is None else str(value)
-
-
-def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """The items, at most `size` at a time."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from connections.catalogue import Code
 from connections.connectors.base import ConnectorError, UncertainError
 from connections.connectors.dialect import Answer
-from connections.connectors.hubspot.api import Json, rows, text
+from connections.connectors.hubspot.api import Json, text
 from connections.connectors.hubspot.errors import (
     MAX_TEXT,
     context_names,
@@ -24,6 +24,7 @@ from connections.connectors.hubspot.errors import (
     outcome_of,
     unknown_object,
 )
+from connections.connectors.parts import rows
 from connections.records import Outcome
 
 Name = tuple[str, str]  # such as ("trace", "…") or ("id", "123")
@@ -164,7 +165,7 @@ def read(
     by_name = {n: row.at for row in found for n in row.names | row.exclusive}
     outcomes: dict[int, Outcome] = {}
     found_id = correlation(answer)
-    results, errors = rows(answer.body), rows(answer.body, "errors")
+    results, errors = rows(answer.body, "results"), rows(answer.body, "errors")
     for result in results:
         ats = {by_name[name] for name in named(result) if name in by_name}
         if not ats and len(found) == len(results) == 1 and not errors:

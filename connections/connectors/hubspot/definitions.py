@@ -11,8 +11,9 @@ from connections.connectors.base import (
     ScopeError,
 )
 from connections.connectors.http import Safety
-from connections.connectors.hubspot.api import Api, Json, rows, text
+from connections.connectors.hubspot.api import Api, Json, text
 from connections.connectors.hubspot.errors import error_of
+from connections.connectors.parts import rows
 from connections.records import AssociationLimit, AssociationType, AssociationTypeInfo
 
 BUCKET = "associations"
@@ -68,7 +69,7 @@ class Definitions:
             answer = self._api.read(doing, "GET", path, bucket=BUCKET)
         except ABSENT:
             return []
-        return rows(answer.body)
+        return rows(answer.body, "results")
 
     def label_room(self, from_object: str, to_object: str) -> int | None:
         """How many labels more the pair of objects may have; None where it is not told."""
@@ -104,7 +105,11 @@ class Definitions:
         answer = self._api.write(path, body, safety=Safety.ONCE, bucket=BUCKET)
         if not answer.ok:
             raise error_of(answer, f"make the label {label!r}")
-        made = [row for row in rows(answer.body) if text(row.get("typeId")).isdigit()]
+        made = [
+            row
+            for row in rows(answer.body, "results")
+            if text(row.get("typeId")).isdigit()
+        ]
         ends = [(from_object, to_object), (to_object, from_object)]
         return tuple(
             AssociationTypeInfo(

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from connections.connectors.hubspot.api import Api, chunks, rows, text
+from connections.connectors.hubspot.api import Api, text
 from connections.connectors.hubspot.values import moment
+from connections.connectors.parts import chunks, rows
 from connections.records import ObjectType
 
 BATCH = 50  # records whose histories one call reads

@@ -12,14 +12,7 @@ from connections.catalogue import Code
 from connections.connectors.base import ConnectorError, UncertainError
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Safety
-from connections.connectors.hubspot.api import (
-    Api,
-    Json,
-    chunks,
-    next_after,
-    rows,
-    text,
-)
+from connections.connectors.hubspot.api import Api, Json, next_after, text
 from connections.connectors.hubspot.batches import placed, stopped, uncertain
 from connections.connectors.hubspot.errors import (
     NO_LINKS,
@@ -29,6 +22,7 @@ from connections.connectors.hubspot.errors import (
     outcome_of,
     unknown_object,
 )
+from connections.connectors.parts import chunks, rows
 from connections.records import (
     AssociationType,
     AssociationTypeInfo,
@@ -89,7 +83,7 @@ class Links:
             self._api.paths.associations(from_object, to_object, name),
             bucket=BUCKET,
         )
-        return rows(answer.body)
+        return rows(answer.body, "results")
 
     # Read -------------------------------------------------------------------------------
 
@@ -137,7 +131,7 @@ class Links:
             bucket=BUCKET,
         )
         more: dict[str, str | None] = {}
-        for row in rows(answer.body):
+        for row in rows(answer.body, "results"):
             record_id = text((row.get("from") or {}).get("id"))
             if record_id not in asked or not isinstance(row.get("to"), list):
                 continue

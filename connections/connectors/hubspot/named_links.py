@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from connections.catalogue import Code
 from connections.connectors.base import SchemaError, TransientError
-from connections.connectors.hubspot.api import Api, Json, chunks, next_after, rows, text
+from connections.connectors.hubspot.api import Api, Json, next_after, text
 from connections.connectors.hubspot.links import BUCKET, Asked, Links, Placed, Reading
 from connections.connectors.hubspot.schema import singular
 from connections.connectors.hubspot.values import COMPANIES
+from connections.connectors.parts import chunks, rows
 from connections.records import AssociationType, AssociationTypeInfo, Edge, Outcome
 
 WRITE_BATCH = 100  # inputs of one create or archive; HubSpot documents no figure
@@ -146,7 +147,7 @@ class NamedLinks(Links):
                     bucket=BUCKET,
                 )
                 held = reading.held.setdefault(record_id, {})
-                self._take((from_object, to_object), held, rows(answer.body))
+                self._take((from_object, to_object), held, rows(answer.body, "results"))
                 before, after = after, next_after(answer.body)
                 if after == before:
                     raise TransientError("HubSpot's list of links does not move on.")

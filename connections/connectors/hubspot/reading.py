@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from connections.connectors.base import RejectedError, SchemaError, TransientError
 from connections.connectors.dialect import Answer
-from connections.connectors.hubspot.api import Api, Json, chunks, next_after, rows, text
+from connections.connectors.hubspot.api import Api, Json, next_after, text
 from connections.connectors.hubspot.errors import context_names, error_of
 from connections.connectors.hubspot.values import (
     ID,
@@ -25,6 +25,7 @@ from connections.connectors.hubspot.values import (
     to_record,
     unique_names,
 )
+from connections.connectors.parts import chunks, rows
 from connections.records import Fetched, ObjectType, Page, Record, Want, Window
 
 LIST_PAGE = 100  # records of one page
@@ -314,7 +315,9 @@ def _listed(answer: Answer, obj: ObjectType) -> list[Json]:
 
 def _identified(answer: Answer) -> list[Json]:
     """The records of an answer that say which they are."""
-    return [row for row in rows(answer.body) if text(row.get("id")).isdigit()]
+    return [
+        row for row in rows(answer.body, "results") if text(row.get("id")).isdigit()
+    ]
 
 
 def _is_new(record: Record, since: datetime) -> bool:

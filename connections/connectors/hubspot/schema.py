@@ -14,8 +14,9 @@ from connections.connectors.base import (
     ScopeError,
     SetupError,
 )
-from connections.connectors.hubspot.api import Api, Json, next_after, rows, text
+from connections.connectors.hubspot.api import Api, Json, next_after, text
 from connections.connectors.hubspot.values import COMPANIES, CONTACTS, DEALS, TICKETS
+from connections.connectors.parts import rows
 from connections.records import (
     Field,
     ObjectType,
@@ -155,7 +156,7 @@ class SchemaReader:
         except (ScopeError, RejectedError, SchemaError):
             return []
         found = []
-        for row in rows(answer.body):
+        for row in rows(answer.body, "results"):
             object_id, name = text(row.get("objectTypeId")), text(row.get("name"))
             if object_id and name and not row.get("archived"):
                 labels = row.get("labels") or {}
@@ -178,7 +179,7 @@ class SchemaReader:
         )
         shown = [
             row
-            for row in rows(answer.body)
+            for row in rows(answer.body, "results")
             if row.get("name") and not row.get("archived") and not row.get("hidden")
         ]
         further = self._pipelines(kind) if kind.pipeline else {}
@@ -209,7 +210,7 @@ class SchemaReader:
             )
         except (ScopeError, RejectedError, SchemaError):
             return {}
-        pipelines = [p for p in rows(answer.body) if not p.get("archived")]
+        pipelines = [p for p in rows(answer.body, "results") if not p.get("archived")]
         stages = [
             Option(text(stage.get("id")), _stage_label(pipeline, stage, len(pipelines)))
             for pipeline in pipelines
@@ -242,7 +243,7 @@ class SchemaReader:
             )
             found += [
                 Option(text(row["id"]), text(row.get("email")), archived)
-                for row in rows(answer.body)
+                for row in rows(answer.body, "results")
                 if row.get("id") is not None
             ]
             before, after = after, next_after(answer.body)

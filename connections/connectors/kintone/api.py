@@ -5,17 +5,17 @@ Source: https://kintone.dev/en/docs/kintone/rest-api/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from connections.connectors.base import TransientError
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Door, Safety
 from connections.connectors.kintone.errors import error_of
+from connections.connectors.parts import rows
 
-Json = Mapping[str, Any]
-Item = TypeVar("Item")
+Json = dict[str, Any]
 PAGE_SIZE = 500  # records of one list, the most there are
 MAX_QUERY = 3_000  # characters; a longer query is sent as a body
 OVERRIDE = {"X-HTTP-Method-Override": "GET"}
@@ -62,7 +62,7 @@ class Api:
         answer = self.read(doing, "records", asked)
         total = answer.body.get("totalCount")
         return (
-            rows(answer.body),
+            rows(answer.body, "records"),
             int(total) if str(total or "").isdigit() else None,
             answer,
         )
@@ -102,12 +102,6 @@ def _as_body(query: Mapping[str, str]) -> dict[str, Any]:
     return body
 
 
-def rows(body: Any, name: str = "records") -> list[Json]:
-    """The JSON objects of a list in an answer."""
-    found = body.get(name) if isinstance(body, dict) else None
-    return [row for row in found or () if isinstance(row, dict)]
-
-
 def text(value: object) -> str:
     return "" if value is None else str(value)
 
@@ -121,9 +115,3 @@ def quoted(value: str) -> str:
 def any_of(field: str, values: Sequence[str]) -> str:
     """The condition that a field holds one of some values."""
     return f"{field} in ({', '.join(map(quoted, values))})"
-
-
-def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """The items, at most `size` at a time."""
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

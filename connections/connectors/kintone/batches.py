@@ -17,7 +17,7 @@ from connections.catalogue import Code
 from connections.connectors.base import ConnectorError, UncertainError
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Safety
-from connections.connectors.kintone.api import Api, Json, chunks, rows
+from connections.connectors.kintone.api import Api, Json
 from connections.connectors.kintone.errors import (
     code_of,
     culprit,
@@ -27,6 +27,7 @@ from connections.connectors.kintone.errors import (
     support_id,
 )
 from connections.connectors.kintone.revisions import ANY
+from connections.connectors.parts import chunks, rows
 from connections.records import Outcome
 
 BATCH = 100  # records of one call

@@ -7,11 +7,12 @@ from typing import Any
 
 from connections.catalogue import Code
 from connections.connectors.base import SchemaError
-from connections.connectors.kintone.api import PAGE_SIZE, Api, Json, any_of, chunks
+from connections.connectors.kintone.api import PAGE_SIZE, Api, Json, any_of
 from connections.connectors.kintone.api import text as as_text
 from connections.connectors.kintone.forms import Form
 from connections.connectors.kintone.keys import KeyIndex, cells_of
 from connections.connectors.kintone.values import Refused, check, key_text, to_wire
+from connections.connectors.parts import chunks
 from connections.records import (
     Canon,
     Draft,

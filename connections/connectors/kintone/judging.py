@@ -9,14 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from connections.catalogue import Code
-from connections.connectors.kintone.api import (
-    PAGE_SIZE,
-    Api,
-    Json,
-    any_of,
-    chunks,
-    text,
-)
+from connections.connectors.kintone.api import PAGE_SIZE, Api, Json, any_of, text
 from connections.connectors.kintone.batches import Refusal, Row, refused
 from connections.connectors.kintone.errors import (
     INVALID,
@@ -28,6 +21,7 @@ from connections.connectors.kintone.keys import KeyIndex
 from connections.connectors.kintone.reading import LOOKED_UP
 from connections.connectors.kintone.revisions import ANY
 from connections.connectors.kintone.values import key_text
+from connections.connectors.parts import chunks
 from connections.records import ObjectType, Outcome, Record
 
 Outcomes = dict[int, Outcome]

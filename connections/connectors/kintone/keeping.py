@@ -11,20 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from connections.connectors.base import ConnectorError
 from connections.connectors.http import Safety
-from connections.connectors.kintone.api import (
-    PAGE_SIZE,
-    Api,
-    Json,
-    any_of,
-    chunks,
-    text,
-)
+from connections.connectors.kintone.api import PAGE_SIZE, Api, Json, any_of, text
 from connections.connectors.kintone.batches import Kind, Row, send
 from connections.connectors.kintone.forms import Form, object_of
 from connections.connectors.kintone.judging import Judging
 from connections.connectors.kintone.keys import KeyIndex
 from connections.connectors.kintone.schema import SchemaReader
 from connections.connectors.kintone.values import key_text
+from connections.connectors.parts import chunks
 from connections.records import ObjectType, Outcome, Patch, ReferenceField
 
 logger = logging.getLogger(__name__)

@@ -8,15 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from connections.connectors.kintone.api import (
-    PAGE_SIZE,
-    Api,
-    Json,
-    any_of,
-    chunks,
-    text,
-)
+from connections.connectors.kintone.api import PAGE_SIZE, Api, Json, any_of, text
 from connections.connectors.kintone.values import key_text
+from connections.connectors.parts import chunks
 from connections.records import Reference, ReferenceField
 
 MOST_KEPT = 50_000  # keys of one read

@@ -7,18 +7,12 @@ from dataclasses import dataclass
 
 from connections.catalogue import Code
 from connections.connectors.base import SchemaError
-from connections.connectors.kintone.api import (
-    PAGE_SIZE,
-    Api,
-    Json,
-    any_of,
-    chunks,
-    text,
-)
+from connections.connectors.kintone.api import PAGE_SIZE, Api, Json, any_of, text
 from connections.connectors.kintone.forms import TYPES, Form, object_of
 from connections.connectors.kintone.keys import KeyIndex
 from connections.connectors.kintone.schema import SchemaReader
 from connections.connectors.kintone.values import key_text
+from connections.connectors.parts import chunks
 from connections.records import (
     LinkRow,
     LinkRows,

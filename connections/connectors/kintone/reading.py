@@ -17,13 +17,13 @@ from connections.connectors.kintone.api import (
     Api,
     Json,
     any_of,
-    chunks,
     quoted,
     text,
 )
 from connections.connectors.kintone.keys import KeyIndex
 from connections.connectors.kintone.revisions import Revisions
 from connections.connectors.kintone.values import from_wire, key_text, moment
+from connections.connectors.parts import chunks
 from connections.records import (
     Fetched,
     ObjectType,

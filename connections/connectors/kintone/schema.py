@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from connections.catalogue import Code
 from connections.connectors.base import RejectedError, SchemaError, ScopeError
-from connections.connectors.kintone.api import Api, Json, rows, text
+from connections.connectors.kintone.api import Api, Json, text
 from connections.connectors.kintone.forms import Form, join_table_of, object_of
+from connections.connectors.parts import rows
 from connections.records import ObjectType, Schema
 
 MOST_APPS = 100  # of one list

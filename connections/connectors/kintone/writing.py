@@ -16,7 +16,7 @@ from typing import Any
 from connections.catalogue import Code
 from connections.connectors.base import ConnectorError
 from connections.connectors.http import Safety
-from connections.connectors.kintone.api import Api, Json, rows, text
+from connections.connectors.kintone.api import Api, Json, text
 from connections.connectors.kintone.batches import (
     Kind,
     Row,
@@ -31,6 +31,7 @@ from connections.connectors.kintone.keeping import KeyKeeper
 from connections.connectors.kintone.reading import Reader
 from connections.connectors.kintone.revisions import ANY, Revisions
 from connections.connectors.kintone.values import Refused, key_text
+from connections.connectors.parts import rows
 from connections.records import (
     Draft,
     ObjectType,
@@ -171,7 +172,9 @@ class Writer:
     def _updated(
         self, obj: ObjectType, body: Json, some: Sequence[Row]
     ) -> list[Outcome]:
-        told = {text(r.get("id")): text(r.get("revision")) for r in rows(body)}
+        told = {
+            text(r.get("id")): text(r.get("revision")) for r in rows(body, "records")
+        }
         outcomes = []
         for row in some:
             if row.id not in told:
