@@ -23,7 +23,15 @@ from connections.connectors.base import (
     Meter,
     SchemaError,
 )
-from connections.records import Field, ObjectType, Record, Side, ValueType, Want
+from connections.records import (
+    Field,
+    ObjectType,
+    Record,
+    Reference,
+    Side,
+    ValueType,
+    Want,
+)
 from syncs.engine.fields import FieldRule
 from syncs.engine.matching import Key, KeyPart
 from syncs.engine.values import ValueProblem, canonical
@@ -310,9 +318,21 @@ class Session:
         return values
 
     def seen(self, side: Side, records: Iterable[Record]) -> None:
-        """Note which fields answers hold: those exist, whatever a record leaves out."""
-        for record in records:
+        """Note which fields answers hold: those exist, whatever a record leaves out.
+
+        A reference of which no record shows anything may be gone: that is looked up once
+        a run, for it is no blank, and whoever set it up should know.
+        """
+        shown = list(records)
+        for record in shown:
             self._shown[side] |= record.values.keys()
+        hidden = Reference((), complete=False)
+        if side is Side.APP and shown and side not in self._checked:
+            for name in self.references:
+                if all(r.references.get(name, hidden) == hidden for r in shown):
+                    self._checked.add(side)
+                    self.refresh(side)
+                    break
 
     def _gone(self, side: Side, name: str) -> bool:
         if name in self._shown[side]:
