@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from associations import drift as drifting
-from associations.admin.syncs import harmless
+from connections.admin.csv_files import harmless
 from connections.sandbox.server import SandboxServer
 from syncs.models import Change, RecordLink
 from tests.test_links import ANN, BOB, A, B, C, move, plant

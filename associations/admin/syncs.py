@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
 from django.utils.formats import localize
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import slugify
 from django.utils.timezone import localtime
 
 from associations.admin.checks import ROOT, CheckedSyncForm, Rows
@@ -32,6 +30,7 @@ from associations.models import AssociationType as StoredType
 from associations.setup.spec import FilterSpec
 from associations.setup.types import choice_of
 from connections.admin.base import Button, StackedInline
+from connections.admin.csv_files import csv_answer
 from connections.connectors.base import ConnectorError, SchemaError
 from connections.records import AssociationType, AssociationTypeInfo, Side
 from connections.redaction import redact
@@ -40,7 +39,6 @@ from syncs.admin.syncs import ObjectSyncAdmin
 from syncs.models import MatchKey, ObjectSync, SyncFilter
 from syncs.models.choices import Matching
 
-CSV = "text/csv; charset=utf-8"
 COLUMNS = (
     "by",
     "app_field",
@@ -114,29 +112,16 @@ class AssociationMappingInline(StackedInline[AssociationMapping, ObjectSync]):
         return Aimed
 
 
-class _Line:
-    """What `csv` writes to: each line is handed on at once."""
-
-    def write(self, line: str) -> str:
-        return line
-
-
-def drift_lines(sync: ObjectSync) -> Iterator[str]:
-    """The drift report's lines; what goes wrong on the way is its last one."""
-    writer = csv.writer(_Line())
-    yield writer.writerow(COLUMNS_OF_DRIFT)
+def drift_rows(sync: ObjectSync) -> Iterator[Sequence[str]]:
+    """The drift report's rows; what goes wrong on the way is its last one."""
+    yield COLUMNS_OF_DRIFT
     try:
         for found in drift(sync):
-            yield writer.writerow([harmless(cell) for cell in found.row()])
+            yield found.row()
     except ConnectorError as exc:
         text = f"The report ends here. {exc.message} {exc.remedy}".strip()
         blank = [""] * (len(COLUMNS_OF_DRIFT) - 3)
-        yield writer.writerow([*blank, "incomplete", str(exc.code), redact(text)])
-
-
-def harmless(cell: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+        yield [*blank, "incomplete", str(exc.code), redact(text)]
 
 
 def shown_proof(mapping: AssociationMapping) -> SafeString | str:
@@ -238,10 +223,8 @@ class MappedSyncAdmin(ObjectSyncAdmin):
         sync = get_object_or_404(ObjectSync, pk=sync_id, archived_at=None)
         if not self.has_view_permission(request, sync):
             raise PermissionDenied
-        answer = StreamingHttpResponse(drift_lines(sync), content_type=CSV)
-        name = slugify(f"{sync.app.name} {sync.name}") or "sync"
-        answer["Content-Disposition"] = f'attachment; filename="drift-{name}.csv"'
-        return answer
+        name = f"drift {sync.app.name} {sync.name}"
+        return csv_answer(name, drift_rows(sync))
 
     def definition(self, sync: ObjectSync) -> Any:
         rows = AssociationMapping.objects.filter(sync=sync)

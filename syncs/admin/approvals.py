@@ -25,7 +25,8 @@ from connections.templatetags.crosslink import badge, shown
 from syncs import services
 from syncs.admin import decide
 from syncs.admin.actions import CHANGE_SYNCS
-from syncs.admin.changes import LINK_KINDS, details, search, side_name
+from syncs.admin.changes import search
+from syncs.admin.details import LINK_KINDS, details, side_name
 from syncs.admin.filters import SyncFilter
 from syncs.models import Approval, SyncRun
 from syncs.models.choices import Awaiting

@@ -6,15 +6,21 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from connections.admin.base import CodeFilter, InfinitePaginator, PageAdmin, page_url
+from connections.admin.csv_files import csv_answer
 from connections.records import Side
 from connections.templatetags.crosslink import badge
+from syncs.admin.details import LINK_KINDS, details, side_name
+from syncs.admin.exporting import change_rows
 from syncs.admin.filters import (
     LATEST,
     KindFilter,
@@ -27,52 +33,11 @@ from syncs.admin.records import FOUND, records_with_id, records_with_key
 from syncs.models import Change, SyncRun
 from syncs.models.choices import ChangeKind, ChangeOutcome
 
-LINK_KINDS = (ChangeKind.LINK, ChangeKind.UNLINK, ChangeKind.RELABEL)
 SIDES = {Side.HUBSPOT: "HubSpot", Side.APP: "App"}
+LOG_CSV = "syncs_change_csv"
 PER_PAGE = 50
 FEW = 10  # records
 TOGETHER = 20_000  # changes of a run's parts that are listed in one order
-
-
-def side_name(change: Change) -> str:
-    """HubSpot, or the app by its name."""
-    if change.side == Side.HUBSPOT:
-        return "HubSpot"
-    return str(change.sync.app)
-
-
-def details(change: Change) -> list[dict[str, Any]]:
-    """What a change wrote, a field a row: before, after; what it was decided from last."""
-    if change.kind in LINK_KINDS:
-        return _link_details(change)
-    names = [*change.before, *(n for n in change.after if n not in change.before)]
-    return [
-        {"name": n, "before": change.before.get(n), "after": change.after.get(n)}
-        for n in names
-    ]
-
-
-def _link_details(change: Change) -> list[dict[str, Any]]:
-    """For a link: its association types in HubSpot, or the app's reference field."""
-    before, after = change.before, change.after
-    if change.side == Side.APP:
-        linked = change.other_record if change.kind != ChangeKind.UNLINK else None
-        name = str(after.get("field") or before.get("field") or "reference")
-        return [{"name": name, "before": before.get("ids"), "after": linked}]
-    rows: list[dict[str, Any]] = [
-        {
-            "name": "association types",
-            "before": before.get("shown") or _types(before.get("types")),
-            "after": after.get("shown") or _types(after.get("types")),
-        }
-    ]
-    if after.get("inline"):
-        rows.append({"name": "sent", "before": [], "after": "with the new record"})
-    return rows
-
-
-def _types(types: Any) -> list[str]:
-    return [f"{category} {type_id}" for category, type_id in types or ()]
 
 
 def search(rows: QuerySet[Change], term: str) -> QuerySet[Change]:
@@ -108,6 +73,18 @@ class ChangeAdmin(PageAdmin[Change]):
     paginator = InfinitePaginator
     show_full_result_count = False
     sortable_by = ()
+    list_before_template = "crosslink/log_tools.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.csv_view)
+        return [path("export.csv", view, name=LOG_CSV), *super().get_urls()]
+
+    def csv_view(self, request: HttpRequest) -> HttpResponseBase:
+        """What the list shows under its filters and search, all pages of it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        shown = self.get_changelist_instance(request).queryset
+        return csv_answer("sync log", change_rows([shown], newest_first=True))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Change]:
         # Joined, the small tables would be tempting to begin with.
@@ -175,6 +152,7 @@ class ChangesOfRun:
         of = self.chosen["of"]
         if of.isdecimal() and int(of) in ids:
             ids = [int(of)]
+        self.ids = ids
         self.apart = len(ids) > 1 and sum(map(written, children)) > TOGETHER
         if self.apart:
             # In one order over several runs they would all be sorted for each page.
@@ -186,8 +164,16 @@ class ChangesOfRun:
         self.children = children
 
     def _rows(self, ids: list[int]) -> list[Change]:
-        rows = Change.objects.filter(run__in=ids).prefetch_related("sync__app")
-        rows = rows.order_by("pk")
+        rows = self._chosen(ids).prefetch_related("sync__app").order_by("pk")
+        start = (self.page - 1) * PER_PAGE
+        found = list(rows[start : start + PER_PAGE + 1])
+        for change in found:
+            change.details = details(change)  # type: ignore[attr-defined]
+            change.side_name = side_name(change)  # type: ignore[attr-defined]
+        return found
+
+    def _chosen(self, ids: list[int]) -> QuerySet[Change]:
+        rows = Change.objects.filter(run__in=ids)
         for name, column in (
             ("side", "side"),
             ("kind", "kind"),
@@ -196,24 +182,29 @@ class ChangesOfRun:
         ):
             if self.chosen[name]:
                 rows = rows.filter(**{column: self.chosen[name]})
-        if self.term:
-            rows = search(rows, self.term)
-        start = (self.page - 1) * PER_PAGE
-        found = list(rows[start : start + PER_PAGE + 1])
-        for change in found:
-            change.details = details(change)  # type: ignore[attr-defined]
-            change.side_name = side_name(change)  # type: ignore[attr-defined]
-        return found
+        return search(rows, self.term) if self.term else rows
+
+    def parts(self) -> list[QuerySet[Change]]:
+        """All that fits, on whatever page, a part of the run at a time."""
+        return [self._chosen([pk]) for pk in self.ids]
 
     @property
     def filtered(self) -> bool:
         return bool(self.term or any(self.chosen.values()))
 
-    def _at(self, page: int) -> str:
+    def _query(self, **more: object) -> str:
         kept = {k: v for k, v in self.chosen.items() if v}
         if self.term:
             kept["q"] = self.term
-        return "?" + urlencode({**kept, "page": page}) + "#changes"
+        return "?" + urlencode({**kept, **more})
+
+    def _at(self, page: int) -> str:
+        return self._query(page=page) + "#changes"
+
+    @property
+    def csv_query(self) -> str:
+        """The query that asks for the file of what fits."""
+        return self._query()
 
     @property
     def before(self) -> str:

@@ -87,7 +87,12 @@ class Health:
 
     @property
     def records_url(self) -> str:
-        return f"{reverse('admin:syncs_recordlink_changelist')}?sync={self.sync.pk}"
+        return records_url(self.sync.pk)
+
+
+def records_url(sync_id: int) -> str:
+    """The list of a sync's records."""
+    return f"{reverse('admin:syncs_recordlink_changelist')}?sync={sync_id}"
 
 
 def healths(syncs: Iterable[ObjectSync]) -> list[Health]:

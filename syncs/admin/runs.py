@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils import timezone
+from django.urls import URLPattern, path, reverse
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
@@ -22,18 +24,26 @@ from connections.admin.base import (
     PageAdmin,
     page_url,
 )
+from connections.admin.csv_files import csv_answer
 from connections.templatetags.crosslink import badge
 from syncs import services
-from syncs.admin import decide, undo
+from syncs.admin import decide, figures, undo
 from syncs.admin.actions import CHANGE_SYNCS, start
 from syncs.admin.changes import ChangesOfRun
+from syncs.admin.exporting import change_rows
 from syncs.admin.filters import SyncFilter
 from syncs.models import LogEntry, SyncRun
 from syncs.models.choices import Status
-from syncs.run.tally import LINK_WORK, WORK
 
 EVENTS = 200
-WRITTEN = ("created", "updated", "archived")
+RUN_CSV = "syncs_syncrun_csv"
+SEE_CHANGES = "syncs.view_change"
+MEANINGS: dict[str, str] = {
+    Status.PARTIAL: "Some records or links fail; everything else is done.",
+    Status.HELD: "It stopped before it wrote, and waits for a decision.",
+    Status.FAILED: "It could not go on. What was written stands; the next run goes on.",
+    Status.CANCELLED: "It was stopped. What was written stands; the next run goes on.",
+}
 
 
 def apply_plan(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
@@ -132,7 +142,7 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
         ),
         Button(
             "cancel",
-            "Cancel",
+            "Cancel run",
             cancel,
             CHANGE_SYNCS,
             icon="cancel",
@@ -168,11 +178,11 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
 
     @admin.display(description="written")
     def written(self, obj: SyncRun) -> str:
-        done = summed([c.counters for c in obj.children.all()])
-        records = sum(sum(done[name].values()) for name in WRITTEN)
-        links = sum(sum(n.values()) for n in done["associations"].values())
+        done = [c.counters for c in obj.children.all()]
+        records = sum(map(figures.records_written, done))
+        links = sum(map(figures.links_written, done))
         word = "would be " if obj.dry_run else ""
-        return f"{word}{records} records, {links} links"
+        return f"{word}{records:,} records, {links:,} links"
 
     @admin.display(description="started by")
     def by(self, obj: SyncRun) -> str:
@@ -197,27 +207,51 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
                 answer["HX-Refresh"] = "true"
         return answer
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.csv_view)
+        return [
+            path("<int:run_id>/changes.csv", view, name=RUN_CSV),
+            *super().get_urls(),
+        ]
+
+    def csv_view(self, request: HttpRequest, run_id: int) -> HttpResponseBase:
+        """The run's changes that fit the page's filters and search."""
+        may = self.has_view_permission(request) and request.user.has_perm(SEE_CHANGES)
+        if not may:
+            raise PermissionDenied
+        run = get_object_or_404(SyncRun, pk=run_id)
+        shown = ChangesOfRun(request, run, parts_of(run))
+        return csv_answer(f"run {run.pk} changes", change_rows(shown.parts()))
+
     def page_context(self, request: HttpRequest, obj: SyncRun) -> dict[str, Any]:
-        children = list(obj.children.select_related("sync__app", "app").order_by("pk"))
-        parts = children or [obj]
-        ids = [obj.pk, *(c.pk for c in children)]
+        parts = parts_of(obj)
+        ids = {obj.pk, *(c.pk for c in parts)}
         entries = LogEntry.objects.filter(run__in=ids).order_by("-pk")[:EVENTS]
+        work = figures.summed([c.counters for c in parts])
         return {
             "title": f"{'Preview' if obj.dry_run else 'Run'} {obj.pk}",
             "run": obj,
             "how": how(obj),
             "by": started_by(obj),
-            "live": obj.open,
-            "parts": [_part(c) for c in parts],
-            "work": work_table(summed([c.counters for c in parts])),
-            "timings": _timings(parts),
-            "errors": _errors(parts),
+            "live": figures.live(obj, parts, work),
+            "parts": [figures.part(c) for c in parts],
+            "work": figures.work_table(work),
+            "timings": figures.timings(parts),
+            "errors": figures.errors(parts),
             "entries": list(entries),
             "changes": ChangesOfRun(request, obj, parts),
             "choose_url": _choose_url(parts),
             **undo.shown(obj, parts),
-            "may_see_changes": request.user.has_perm("syncs.view_change"),
+            "meaning": MEANINGS.get(obj.status, ""),
+            "may_see_records": request.user.has_perm("syncs.view_recordlink"),
+            "may_see_changes": request.user.has_perm(SEE_CHANGES),
         }
+
+
+def parts_of(run: SyncRun) -> list[SyncRun]:
+    """A run's children; a child alone is its own part."""
+    children = run.children.select_related("sync__app", "app").order_by("pk")
+    return list(children) or [run]
 
 
 def _choose_url(parts: Sequence[SyncRun]) -> str:
@@ -249,64 +283,3 @@ def started_by(run: SyncRun) -> str:
     person = run.started_by.get_username() if run.started_by else ""
     way = run.get_trigger_display()
     return f"{person} ({way})" if person else way
-
-
-def summed(counters: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Several runs' work in one."""
-    total: dict[str, Any] = {name: {"hubspot": 0, "app": 0} for name in WORK}
-    total["associations"] = {name: {"hubspot": 0, "app": 0} for name in LINK_WORK}
-    for one in counters:
-        for name in WORK:
-            for side, count in one.get(name, {}).items():
-                total[name][side] += count
-        for name in LINK_WORK:
-            for side, count in one.get("associations", {}).get(name, {}).items():
-                total["associations"][name][side] += count
-    return total
-
-
-def work_table(work: dict[str, Any]) -> list[tuple[str, int, int]]:
-    """A run's work by side, for people."""
-    rows = [
-        ("Records read", work["read"]),
-        *((f"Records {name}", work[name]) for name in WRITTEN),
-        *((f"Links {name}", work["associations"][name]) for name in LINK_WORK),
-        ("Calls", work["api_calls"]),
-    ]
-    return [(label, by["hubspot"], by["app"]) for label, by in rows]
-
-
-def _part(run: SyncRun) -> dict[str, Any]:
-    """One child run: how far it is, and its pace while it is at work."""
-    done, total = run.progress_done, max(run.progress_total, run.progress_done)
-    spent = run.duration_s
-    if run.status == Status.RUNNING and run.started_at:
-        spent = (timezone.now() - run.started_at).total_seconds()
-    links: dict[str, int] = run.totals.get("associations", {})
-    return {
-        "run": run,
-        "url": page_url(run),
-        "done": done,
-        "total": total,
-        "percent": 100 * done // total if total else 0,
-        "seconds": round(spent, 1),
-        "links": links,
-        "open": run.open,
-    }
-
-
-def _timings(parts: Sequence[SyncRun]) -> list[tuple[str, float]]:
-    spent: dict[str, float] = {}
-    for run in parts:
-        for phase, seconds in run.timings.items():
-            spent[phase] = spent.get(phase, 0.0) + seconds
-    return [(phase, round(seconds, 2)) for phase, seconds in spent.items()]
-
-
-def _errors(parts: Sequence[SyncRun]) -> list[dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for run in parts:
-        for error in run.errors:
-            kept = found.setdefault(error["code"], {**error, "count": 0})
-            kept["count"] += error["count"]
-    return sorted(found.values(), key=lambda e: (-e["count"], e["code"]))

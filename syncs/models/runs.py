@@ -94,6 +94,12 @@ class SyncRun(models.Model):
     phase = models.CharField(max_length=40, blank=True)
     progress_done = models.PositiveIntegerField(default=0)
     progress_total = models.PositiveIntegerField(default=0)
+    phase_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the phase began"
+    )
+    phase_from = models.PositiveIntegerField(
+        default=0, help_text="what was done of it by then"
+    )
     counters: models.JSONField[JsonDict, JsonDict] = models.JSONField(
         default=dict, blank=True
     )

@@ -346,6 +346,8 @@ def _keep_page(
                 sync.read_state[side] = place
                 sync.save(update_fields=["read_state"])
     session.tally.add("read", side, len(page.records))
+    with session.storing:
+        session.tell()
 
 
 def _without_gone(session: Session, side: Side, page: Page) -> Page:

@@ -48,6 +48,15 @@ ALONE = "alone"  # in a link's stage_state: its create must not carry links
 MISSED = "missed"  # in a sync's read_state: {side: fields that were missing}
 READS = "reads"  # in a sync's read_state: what the rows that were read hold
 TELL_EACH_S = 0.5  # how far behind the progress that people see may be
+TOLD = (
+    "phase",
+    "phase_at",
+    "phase_from",
+    "progress_done",
+    "progress_total",
+    "counters",
+    "heartbeat_at",
+)
 REFUSED = "refused"  # in a link's stage_state: {side: {field: [value, code, text]}}
 RESYNCED = "resynced"  # in a link's stage_state: when somebody had it tried anew
 PROBLEMS = "!"  # in a link's stored values: {field: [code, message]} of unreadable ones
@@ -179,27 +188,27 @@ class Session:
     ) -> None:
         """Say how far the run is, and stop here if somebody asked it to."""
         run = self.run
+        if phase != run.phase or total is not None:  # it begins
+            run.phase_at = timezone.now()
+            run.phase_from = run.progress_done if done is None else done
         run.phase = phase
         run.progress_done = run.progress_done if done is None else done
         run.progress_total = run.progress_total if total is None else total
-        self.count_calls()
-        run.counters = self.tally.counters
-        if time.monotonic() - self._told >= TELL_EACH_S:
-            self._told = time.monotonic()
-            run.heartbeat_at = timezone.now()
-            run.save(
-                update_fields=[
-                    "phase",
-                    "progress_done",
-                    "progress_total",
-                    "counters",
-                    "heartbeat_at",
-                ]
-            )
+        self.tell()
         if self.progress is not None:
             self.progress(run)
         if self.over_time:
             raise SliceOver
+
+    def tell(self) -> None:
+        """Write down what people see of a run at work, but not at every step."""
+        self.count_calls()
+        self.run.counters = self.tally.counters
+        if time.monotonic() - self._told < TELL_EACH_S:
+            return
+        self._told = time.monotonic()
+        self.run.heartbeat_at = timezone.now()
+        self.run.save(update_fields=TOLD)
 
     def breathe(self) -> None:
         """Stop between two pages of a long read, once they are committed.
