@@ -114,7 +114,8 @@ campaign: venv-dev
 matrix: venv-dev
 	CROSSLINK_MATRIX=1 $(BIN)/python -m pytest $(PARALLEL) tests/test_matrix.py $(ARGS)
 
-# Such as make bench ARGS="--database postgres --sizes 10000,1000000", which takes hours.
+# Such as make bench ARGS="--database postgres --sizes 10000,1000000", which takes hours, or
+# make bench ARGS=--paced: Airtable and Kintone with real limits and latency.
 bench: venv
 	@exec $(BIN)/python manage.py bench $(ARGS)
 

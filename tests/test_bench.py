@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 
+from config.demo import paced
 from config.demo.benchmark import DATABASES, RUNS, Measured, sweep_of
 from config.management.commands.bench import Command
+from connections.commands import FAILED
 
 pytestmark = pytest.mark.integration
 
@@ -89,3 +92,46 @@ def test_what_is_too_small_to_compare_with_is_not(
     found = [measured(1_000, "third"), measured(10_000, "third", cpu_s=100.0)]
     assert Command().compare("third", found)
     assert capsys.readouterr().out == ""
+
+
+def test_what_limits_pages_and_latency_force_is_the_sum_of_calls_nobody_can_spare():
+    # 2 + 18 pages of HubSpot and 2 reads of links; 200 creates at five a second.
+    assert paced.forced_s("airtable") == pytest.approx(22 * 0.15 + 200 / 5)
+    # The same reads; twice a form, a bulk request, the keys, and 1 + 4 pages read back.
+    assert paced.forced_s("kintone") == pytest.approx((22 + 4 + 2 + 5) * 0.15)
+
+
+@pytest.mark.parametrize(("wall_s", "status"), [(11.4, 0), (11.6, FAILED)])
+def test_more_than_that_and_a_seventh_fails_and_the_figures_are_kept(
+    monkeypatch, settings, tmp_path, capsys, wall_s, status
+):
+    settings.VAR_DIR = tmp_path
+    calls = {"hubspot": 24, "app": 207}
+    monkeypatch.setattr(
+        paced, "measure", lambda kind: paced.Paced(kind, 10.0, wall_s, 2.0, calls)
+    )
+    ended: object = 0
+    try:
+        call_command("bench", "--paced")
+    except SystemExit as exc:
+        ended = exc.code
+    assert ended == status
+    assert "airtable: 2000 records with links, 24 calls" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "bench-paced.json").read_text())
+    assert [row["kind"] for row in rows] == ["airtable", "kintone"]
+    assert {row["ratio"] for row in rows} == {round(wall_s / 10, 3)}
+
+
+@pytest.mark.slow
+def test_a_paced_sync_makes_few_calls_beyond_the_necessary(monkeypatch):
+    monkeypatch.setattr(paced, "COMPANIES", 10)
+    monkeypatch.setattr(paced, "CONTACTS", 100)
+    monkeypatch.setattr(paced, "RECORDS", 110)
+    monkeypatch.setattr(paced, "LATENCY_S", 0.01)
+    found = paced.measure("airtable")
+    # Two lists of HubSpot's, its links, and what it tells of types.
+    assert found.calls["hubspot"] <= 6
+    # Eleven creates; the tables, the log and the empty lists of two syncs.
+    assert found.calls["app"] <= 11 + 8
+    assert found.forced_s > 2.2
+    assert found.wall_s >= 2.0  # the limit was kept: burst of five, then five a second

@@ -195,32 +195,21 @@ def measure(contacts: int, database: str = "sqlite") -> Iterator[Measured]:
             ours = stack.enter_context(Server(folder / "own"))
         dsn = app.dsn("bench")
         _fill(dsn, companies, contacts)
-        environ = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "config.settings",
-            "DATABASE_URL": ours.url if ours else "",
-            "CROSSLINK_VAR_DIR": f"{folder}/var",
-            "CROSSLINK_ENV_FILE": os.devnull,
-            "CROSSLINK_ALLOW_PRIVATE_HOSTS": "on",
-            "CROSSLINK_SEARCH_SETTLE_SECONDS": "0",
-            "HUBSPOT_TOKEN": sandbox.token,
-            "HUBSPOT_BASE_URL": sandbox.hubspot_url,
-            "BENCH_DSN": dsn,
-        }
-        file = folder / "bench.yaml"
-        file.write_text(FILE, encoding="utf-8")
-        for arguments in (["migrate"], ["setup", "apply", str(file)]):
-            subprocess.run(
-                [sys.executable, "manage.py", *arguments],
-                cwd=settings.BASE_DIR,
-                env=environ,
-                check=True,
-                stdout=subprocess.DEVNULL,
-            )
+        environ = prepare(
+            folder,
+            FILE,
+            {
+                "DATABASE_URL": ours.url if ours else "",
+                "HUBSPOT_TOKEN": sandbox.token,
+                "HUBSPOT_BASE_URL": sandbox.hubspot_url,
+                "BENCH_DSN": dsn,
+            },
+        )
         found: dict[str, Measured] = {}
         for run, necessary in needed(companies, contacts):
             before = ours.cpu_s() if ours else 0.0
-            calls, spent = _sync(environ, run)
+            report, spent = sync(environ, run)
+            calls = sum(child["api_calls"]["hubspot"] for child in report["syncs"])
             database_cpu_s = ours.cpu_s() - before if ours else 0.0
             found[run] = Measured(
                 contacts=contacts,
@@ -284,8 +273,37 @@ def _fill(dsn: str, companies: int, contacts: int) -> None:
         )
 
 
-def _sync(environ: dict[str, str], run: str) -> tuple[int, dict[str, float]]:
-    """Run once. Returns: the calls to HubSpot, and what the process says it spent."""
+def prepare(folder: Path, file: str, named: dict[str, str]) -> dict[str, str]:
+    """Make an installation in a folder, set up by a file.
+
+    Args: named, what the file takes from the environment.
+    Returns: the environment of its processes.
+    """
+    environ = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "DATABASE_URL": "",
+        "CROSSLINK_VAR_DIR": f"{folder}/var",
+        "CROSSLINK_ENV_FILE": os.devnull,
+        "CROSSLINK_ALLOW_PRIVATE_HOSTS": "on",
+        "CROSSLINK_SEARCH_SETTLE_SECONDS": "0",
+        **named,
+    }
+    path = folder / "bench.yaml"
+    path.write_text(file, encoding="utf-8")
+    for arguments in (["migrate"], ["setup", "apply", str(path)]):
+        subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=settings.BASE_DIR,
+            env=environ,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    return environ
+
+
+def sync(environ: dict[str, str], run: str) -> tuple[dict[str, Any], dict[str, float]]:
+    """Run once. Returns: the report, and what the process says it spent."""
     ended = subprocess.run(
         [sys.executable, "-c", IN_A_PROCESS],
         cwd=settings.BASE_DIR,
@@ -302,5 +320,4 @@ def _sync(environ: dict[str, str], run: str) -> tuple[int, dict[str, float]]:
     report = json.loads(ended.stdout)
     if report["status"] != "succeeded":
         raise RuntimeError(f"the {run} run {report['status']}: {report}")
-    calls = sum(child["api_calls"]["hubspot"] for child in report["syncs"])
-    return calls, json.loads(ended.stderr.rpartition("spent ")[2])
+    return report, json.loads(ended.stderr.rpartition("spent ")[2])

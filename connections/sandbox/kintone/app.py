@@ -29,7 +29,7 @@ PREFIX = "/k/v1/"
 MOST_PARTS = 20
 MOST_URL = 8_192  # characters
 BAD_INPUT = (KeyError, TypeError, ValueError, AttributeError)
-Seeder = Callable[[Domain], None]
+Seeder = Callable[[Domain], object]
 TOKEN = "kintone-sandbox-token-%d"
 
 

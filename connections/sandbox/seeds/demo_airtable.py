@@ -47,8 +47,8 @@ LINKS = (
 )
 
 
-def plant(fake: Airtable) -> None:
-    """Make the tables and fill them."""
+def make_tables(fake: Airtable) -> None:
+    """Make the tables, empty."""
     with fake.store.transaction():
         ids = {
             name: fake.bases.make_table(MAIN_BASE, name, fields)["id"]
@@ -58,6 +58,11 @@ def plant(fake: Airtable) -> None:
             link = {"linkedTableId": ids[target], "prefersSingleRecordLink": True}
             field = {"name": name, "type": "multipleRecordLinks", "options": link}
             fake.bases.make_field(MAIN_BASE, ids[table], field, by_person=True)
+
+
+def plant(fake: Airtable) -> None:
+    """Make the tables and fill them."""
+    make_tables(fake)
     companies = _companies(fake)
     people = _people(fake, companies)
     _deals(fake, companies, people)

@@ -27,8 +27,8 @@ def lookup(app: App, key: str, copies: dict[str, str] | None = None) -> Json:
     }
 
 
-def plant(domain: Domain) -> None:
-    """Make the apps and fill them."""
+def make_people(domain: Domain) -> tuple[App, App]:
+    """Make the apps of companies and of people, empty."""
     companies = domain.add_app(
         "Companies",
         {
@@ -51,6 +51,12 @@ def plant(domain: Domain) -> None:
             "company_name": TEXT,
         },
     )
+    return companies, people
+
+
+def plant(domain: Domain) -> None:
+    """Make the apps and fill them."""
+    companies, people = make_people(domain)
     stages = {"type": "DROP_DOWN", "options": list(business.STAGES.values())}
     deals = domain.add_app(
         "Deals",
