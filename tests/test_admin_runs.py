@@ -1,18 +1,21 @@
-"""What a run's page says while it is at work and after, and its changes as a file."""
+"""Runs' pages at work and after, changes as files, empty lists, and what lists offer."""
 
 from __future__ import annotations
 
 import csv
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import yaml
 from django.contrib.auth.models import Permission
 from django.urls import reverse
 
 from connections.admin.csv_files import harmless
+from connections.models import ConnectedApp
 from syncs.admin import exporting
 from syncs.models import Change, SyncRun
-from tests.office import open_office, past_run, records
+from tests.office import DSN, TOKEN, open_office, past_run, records
 
 pytestmark = [pytest.mark.admin, pytest.mark.django_db]
 
@@ -231,3 +234,123 @@ def test_counts_lead_to_the_records_they_count(admin_client, office):
     text = page_of(admin_client, past_run(office, None))
     url = reverse("admin:syncs_recordlink_changelist")
     assert f"{url}?sync={office.contacts.pk}&amp;state__exact=failing" in text
+
+
+# Lists without rows, and what can be done on them -------------------------------------------
+
+EMPTY = {
+    "connections_hubspotaccount": "Connect HubSpot",
+    "connections_connectedapp": "Connect an app",
+    "connections_remoteobject": "Connected apps",
+    "syncs_objectsync": "Set up your sync",
+    "syncs_syncrun": "Connected apps",
+    "syncs_change": "Connected apps",
+    "syncs_approval": "",
+    "syncs_recordlink": "CRM syncs",
+    "associations_associationlink": "CRM syncs",
+    "associations_associationtype": "HubSpot accounts",
+}
+
+
+def test_a_list_without_rows_says_what_to_do_next(admin_client, django_user_model):
+    for name, label in EMPTY.items():
+        text = admin_client.get(reverse(f"admin:{name}_changelist")).content.decode()
+        assert "cl-empty" in text, name
+        assert not label or f">{label}</a></div>" in text, name
+        assert "Nothing fits" not in text, name
+
+
+def test_a_list_that_is_filtered_to_nothing_offers_to_show_all(admin_client, office):
+    past_run(office, None)
+    for name, query in (
+        ("syncs_syncrun", "?status__exact=cancelled"),
+        ("syncs_change", "?q=nobody"),
+        ("syncs_recordlink", "?state__exact=uncertain"),
+    ):
+        url = reverse(f"admin:{name}_changelist") + query
+        text = admin_client.get(url).content.decode()
+        assert "Nothing fits" in text, name
+        assert '<a class="cl-button" href="?">' in text, name
+
+
+def test_who_may_not_add_is_not_sent_to_where_one_adds(client, django_user_model):
+    user = django_user_model.objects.create_user("vera", is_staff=True)
+    views = Permission.objects.filter(codename__startswith="view_")
+    user.user_permissions.set(views)
+    client.force_login(user)
+    for name in ("connections_connectedapp", "syncs_objectsync"):
+        text = client.get(reverse(f"admin:{name}_changelist")).content.decode()
+        assert "cl-empty" in text, name
+        assert "/add/" not in text, name
+
+
+ACTIONS = {
+    "syncs_objectsync": {
+        "Sync now",
+        "Preview",
+        "Test with a few records",
+        "Full resync",
+        "Pause",
+        "Resume",
+        "Resync failing",
+    },
+    "connections_connectedapp": {
+        "Sync now",
+        "Preview",
+        "Test with a few records",
+        "Full resync",
+        "Pause",
+        "Resume",
+        "Resync failing",
+        "Test connection",
+        "Refresh schema",
+        "Export set-up (YAML)",
+        "Export document",
+    },
+    "connections_hubspotaccount": {"Test connection", "Refresh schema"},
+    "syncs_syncrun": {"Approve held", "Drop", "Cancel run", "Undo run"},
+}
+
+
+def test_the_lists_offer_what_can_be_done_with_many(admin_client, office):
+    past_run(office, None)
+    for name, wanted in ACTIONS.items():
+        text = admin_client.get(reverse(f"admin:{name}_changelist")).content.decode()
+        offered = set(re.findall(r"<option value=\"[\w-]+\">([^<]+)</option>", text))
+        assert wanted <= offered, name
+
+
+def test_a_test_with_a_few_records_asks_and_writes_so_many_at_most(
+    admin_client, office, django_capture_on_commit_callbacks
+):
+    args = [office.companies.pk, "test-few"]
+    url = reverse("admin:syncs_objectsync_do", args=args)
+    assert "At most 5 records of each sync" in admin_client.get(url).content.decode()
+    assert not SyncRun.objects.exists()
+    with django_capture_on_commit_callbacks(execute=True):
+        admin_client.post(url)
+    run = SyncRun.objects.get(parent=None)
+    assert (run.limit, run.dry_run, run.full) == (5, False, False)
+    assert [child.limit for child in run.children.all()] == [5]
+
+
+def test_the_set_up_of_the_apps_that_were_ticked_is_exported(admin_client, office):
+    ConnectedApp.objects.create(name="Other", kind="postgres", hubspot=office.account)
+    url = reverse("admin:connections_connectedapp_changelist")
+    data = {"action": "export", "_selected_action": [office.app.pk]}
+    answer = admin_client.post(url, data, follow=True)
+    assert answer["Content-Disposition"] == 'attachment; filename="crosslink.yaml"'
+    text = answer.content.decode()
+    tree = yaml.safe_load(text)
+    assert [app["name"] for app in tree["apps"]] == ["Ops"]
+    assert [account["name"] for account in tree["hubspot"]] == ["Acme"]
+    for secret in (TOKEN, DSN):
+        assert secret not in text
+    both = [office.app.pk, ConnectedApp.objects.get(name="Other").pk]
+    answer = admin_client.post(url, {**data, "_selected_action": both}, follow=True)
+    tree = yaml.safe_load(answer.content)
+    assert [app["name"] for app in tree["apps"]] == ["Ops", "Other"]
+    assert len(tree["hubspot"]) == 1
+    assert "next app's credentials are stored here" in answer.content.decode()
+    nobody = reverse("admin:connections_connectedapp_export")
+    assert admin_client.get(nobody + "?app=999").status_code == 404

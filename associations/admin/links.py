@@ -80,6 +80,12 @@ def record_link(link: RecordLink | None, fallback: str = "—") -> SafeString | 
 @admin.register(AssociationLink)
 class AssociationLinkAdmin(PageAdmin[AssociationLink]):
     page_template = "crosslink/association_link.html"
+    empty_title = "No link yet"
+    empty_text = (
+        "Links appear with the first run of a sync that has an association mapping, once "
+        "the records at both ends are paired."
+    )
+    empty_link = ("admin:syncs_objectsync_changelist", "CRM syncs")
     list_display = ["near", "mapping", "far", "shown_state", "shown_code", "age"]
     list_display_links = ["mapping"]
     list_select_related = ()
@@ -161,6 +167,12 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
 
 @admin.register(AssociationType)
 class AssociationTypeAdmin(ReadOnlyAdmin[AssociationType]):
+    empty_title = "No association type yet"
+    empty_text = (
+        "HubSpot's types and labels are read when an account is connected, and again by "
+        "Refresh schema on its page."
+    )
+    empty_link = ("admin:connections_hubspotaccount_changelist", "HubSpot accounts")
     list_display = ["__str__", "from_object", "to_object", "category", "type_id"]
     list_display_links = None
     list_filter = ["account", "category"]

@@ -16,24 +16,25 @@ from connections.models import ConnectedApp, HubSpotAccount
 from syncs.models import ObjectSync
 
 STORED = "crosslink-stored-credential"
-_STORED_TOKEN = re.compile(rf",\s*token:\s+{STORED}")
+_IN_BRACES = re.compile(rf",\s*(token|credentials):\s+{STORED}")
 Json = dict[str, Any]
 _PLAIN_ACCOUNT = AccountSpec(path="", name="")
 _PLAIN_SYNC = SyncSpec(path="", name="", hubspot_object="", app_object="")
 
 
-def export(app_name: str | None = None) -> str:
-    """The file of every app, or of one with its account.
+def export(*names: str) -> str:
+    """The file of every app, or of those named with their accounts.
 
     Raises: LookupError for an app there is not.
     """
     apps = ConnectedApp.objects.filter(archived_at=None).order_by("pk")
     accounts = HubSpotAccount.objects.filter(archived_at=None).order_by("pk")
-    if app_name is not None:
-        apps = apps.filter(name=app_name)
-        accounts = accounts.filter(apps__name=app_name)
-        if not apps.exists():
-            raise LookupError(app_name)
+    if names:
+        apps = apps.filter(name__in=names)
+        accounts = accounts.filter(apps__in=list(apps)).distinct()
+        missing = set(names) - set(apps.values_list("name", flat=True))
+        if missing:
+            raise LookupError(*sorted(missing))
     tree: Json = {"version": 1}
     if found := [_account(a) for a in accounts]:
         tree["hubspot"] = found
@@ -47,10 +48,12 @@ def export(app_name: str | None = None) -> str:
 
 def _commented(text: str) -> str:
     """Stored credentials are left out, with a comment in their place."""
-    # An account is a list item in braces, perhaps over several lines; its name is first.
-    while found := _STORED_TOKEN.search(text):
+    # An account, and an app without syncs, is a list item in braces, perhaps over several
+    # lines; its name is first.
+    while found := _IN_BRACES.search(text):
         item = text.rfind("\n- ", 0, found.start()) + 1
-        note = "# The next account's token is stored here, not exported.\n"
+        whose, verb = ("account's", "is") if found[1] == "token" else ("app's", "are")
+        note = f"# The next {whose} {found[1]} {verb} stored here, not exported.\n"
         text = text[:item] + note + text[item : found.start()] + text[found.end() :]
     lines = []
     for line in text.splitlines():

@@ -93,8 +93,17 @@ class CrosslinkAdmin(ThemedAdmin[M]):
 
     buttons: Sequence[Button] = ()
     actions: Any = ()
+    # What a list without rows says, and where it leads: an address's name and its words.
+    empty_title = "Nothing here"
+    empty_text = ""
+    empty_link: tuple[str, str] | None = None
     list_per_page = 50
     list_filter_sheet = True
+
+    @property
+    def empty_link_adds(self) -> bool:
+        """Whether an empty list leads to where a row is added."""
+        return self.empty_link is not None and self.empty_link[0].endswith("_add")
 
     def get_urls(self) -> list[URLPattern]:
         opts = self.opts

@@ -169,6 +169,12 @@ def is_waiting(request: HttpRequest, owner: Owner) -> bool:
 @admin.register(HubSpotAccount)
 class HubSpotAccountAdmin(ConnectionAdmin[HubSpotAccount]):
     form = HubSpotAccountForm
+    empty_title = "No HubSpot account yet"
+    empty_text = (
+        "Everything begins with one: make a private app in HubSpot, and connect the "
+        "account with its access token."
+    )
+    empty_link = ("admin:connections_hubspotaccount_add", "Connect HubSpot")
     buttons = (test_button("hubspotaccount"), refresh_button("hubspotaccount"))
     list_display = ["name", "identity", "connection", "apps_connected", "tested"]
 
@@ -221,6 +227,12 @@ class ConnectedAppAdmin(ConnectionAdmin[ConnectedApp]):
     """Connected apps; what they sync is added by who knows of syncs."""
 
     form = ConnectedAppForm
+    empty_title = "No connected app yet"
+    empty_text = (
+        "Choose the kind of app that HubSpot should be in step with, and give it its "
+        "credentials. They are tested at once, and its objects are read."
+    )
+    empty_link = ("admin:connections_connectedapp_add", "Connect an app")
     buttons: Sequence[Button] = (
         test_button("connectedapp"),
         refresh_button("connectedapp"),

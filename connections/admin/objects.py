@@ -16,6 +16,12 @@ from connections.schemas import from_json
 @admin.register(RemoteObject)
 class RemoteObjectAdmin(PageAdmin[RemoteObject]):
     page_template = "crosslink/object.html"
+    empty_title = "No objects yet"
+    empty_text = (
+        "The objects of an account or an app are read when it is connected, and again by "
+        "Refresh schema on its page."
+    )
+    empty_link = ("admin:connections_connectedapp_changelist", "Connected apps")
     list_display = ["__str__", "name", "object_id", "owner", "discovered_at"]
     list_filter = ["account", "app"]
     list_select_related = ["account", "app"]

@@ -22,6 +22,12 @@ WRITES = (
     "Records and links are written to HubSpot and to the app, as the direction of each "
     "sync allows. Preview shows first what would be written."
 )
+FEW = 5  # records
+TEST = (
+    f"At most {FEW} records of each sync are really written to HubSpot and to the app, with "
+    "their links, as in any run; all others are read and left for the next. Undo this run "
+    "takes them back."
+)
 REREADS = "Every record of both sides is read again. " + WRITES
 
 
@@ -85,7 +91,7 @@ Chosen = Callable[[Iterable[Any]], Sequence[ObjectSync]]
 
 
 def run_buttons(chosen: Chosen) -> tuple[Button, ...]:
-    """Sync now, Preview and Full resync; `chosen` gives the syncs of what was ticked."""
+    """Sync now, Preview, Test with a few records and Full resync; `chosen` gives the syncs of what was ticked."""
 
     def run(**how: Any) -> Callable[[HttpRequest, Sequence[Any]], str | None]:
         def do(request: HttpRequest, objects: Sequence[Any]) -> str | None:
@@ -113,6 +119,14 @@ def run_buttons(chosen: Chosen) -> tuple[Button, ...]:
             run(dry_run=True),
             CHANGE_SYNCS,
             icon="preview",
+        ),
+        Button(
+            "test-few",
+            "Test with a few records",
+            run(limit=FEW),
+            CHANGE_SYNCS,
+            icon="science",
+            question=TEST,
         ),
         Button(
             "full-resync",

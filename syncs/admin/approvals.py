@@ -73,6 +73,11 @@ class HeldRunFilter(SimpleListFilter):
 
 @admin.register(Approval)
 class ApprovalAdmin(PageAdmin[Approval]):
+    empty_title = "No change waits"
+    empty_text = (
+        "What goes over a limit of its sync, a deletion to confirm and a conflict in "
+        "review wait here until somebody approves or drops them."
+    )
     page_template = "crosslink/change.html"
     list_before_template = "crosslink/held_runs.html"
     list_display = ["what", "shown_side", "moves", "why", "sync", "for_", "age"]

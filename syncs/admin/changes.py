@@ -61,6 +61,12 @@ def search(rows: QuerySet[Change], term: str) -> QuerySet[Change]:
 @admin.register(Change)
 class ChangeAdmin(PageAdmin[Change]):
     page_template = "crosslink/change.html"
+    empty_title = "No change yet"
+    empty_text = (
+        "Each write of a run will stand here with what was there before, what came after, "
+        "and why; what a preview plans, too."
+    )
+    empty_link = ("admin:connections_connectedapp_changelist", "Connected apps")
     list_display = ["what", "shown_side", "sync", "shown_run", "outcome_", "age"]
     list_select_related = ()
     list_filter = [KindFilter, OutcomeFilter, SideFilter, CodeFilter, SyncFilter]

@@ -92,6 +92,12 @@ class RecordLinkAdmin(WhyPages, PairingPages):
         ),
         *BUTTONS,
     )
+    empty_title = "No record yet"
+    empty_text = (
+        "The first run of a sync, or its preview, reads the records of both sides and "
+        "pairs those that match."
+    )
+    empty_link = ("admin:syncs_objectsync_changelist", "CRM syncs")
     list_display = ["record", "sync", "key", "shown_state", "shown_code", "age"]
     list_select_related = ()
     list_filter = ["state", CodeFilter, SyncFilter]

@@ -97,6 +97,12 @@ class RunSyncFilter(SyncFilter):
 @admin.register(SyncRun)
 class SyncRunAdmin(PageAdmin[SyncRun]):
     page_template = "crosslink/run.html"
+    empty_title = "No run yet"
+    empty_text = (
+        "Open a connected app and press Preview: it shows what would be written, and "
+        "writes nothing. Sync now does it. Runs of the schedule stand here, too."
+    )
+    empty_link = ("admin:connections_connectedapp_changelist", "Connected apps")
     list_display = ["number", "what", "how", "shown_status", "written", "by", "age"]
     list_filter = ["status", "trigger", "dry_run", CodeFilter, RunSyncFilter, "app"]
     search_fields = ["pk", "started_by__username"]
@@ -120,7 +126,7 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
         ),
         Button(
             "approve",
-            "Approve",
+            "Approve held",
             approve,
             CHANGE_SYNCS,
             icon="task_alt",

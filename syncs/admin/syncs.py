@@ -77,6 +77,12 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
     """CRM syncs (H)."""
 
     form = ObjectSyncForm
+    empty_title = "Nothing is synced yet"
+    empty_text = (
+        "Choose the data of an app that should be kept in step with HubSpot. Nothing is "
+        "read or written before you have looked at it."
+    )
+    empty_link = ("admin:syncs_objectsync_add", "Set up your sync")
     inlines: ClassVar[Any] = (MatchKeyInline, FieldMappingInline, *FILTER_INLINES)
     change_form_outer_before_template = "crosslink/sync.html"
     buttons: Sequence[Button] = (

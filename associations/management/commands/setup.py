@@ -125,7 +125,7 @@ class Command(Base):
 
     def _export(self, name: str | None) -> None:
         try:
-            self.stdout.write(export(name), ending="")
+            self.stdout.write(export(*([name] if name is not None else [])), ending="")
         except LookupError:
             raise _no_app(name) from None
 
