@@ -33,18 +33,30 @@ def save_types(
     mine = AssociationType.objects.filter(
         account=account, from_object=from_object, to_object=to_object
     )
-    kept = []
-    for info in found:
-        row, _ = AssociationType.objects.update_or_create(
+    listed = {
+        (info.category, info.type_id): AssociationType(
             account=account,
             from_object=from_object,
             to_object=to_object,
             category=info.category,
             type_id=info.type_id,
-            defaults={"label": info.label or "", "gone_at": None},
+            label=info.label or "",
         )
-        kept.append(row.pk)
-    mine.filter(gone_at=None).exclude(pk__in=kept).update(gone_at=timezone.now())
+        for info in found
+    }
+    lost = [
+        row.pk
+        for row in mine.filter(gone_at=None)
+        if (row.category, row.type_id) not in listed
+    ]
+    if lost:
+        mine.filter(pk__in=lost).update(gone_at=timezone.now())
+    AssociationType.objects.bulk_create(
+        listed.values(),
+        update_conflicts=True,
+        unique_fields=["account", "from_object", "to_object", "category", "type_id"],
+        update_fields=["label", "gone_at", "discovered_at"],
+    )
 
 
 @transaction.atomic

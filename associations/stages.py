@@ -67,6 +67,7 @@ class AssociationStage:
 
     def __init__(self) -> None:
         self.pairs: tuple[Pair, ...] = ()
+        self._mapped = True  # that work or not
         self._edges: dict[str, Edges] = {}
         self._writer: LinkWriter | None = None
         self._proof: Proof | None = None
@@ -81,17 +82,17 @@ class AssociationStage:
 
     def prepare(self, session: Session) -> None:
         # Also of mappings whose target is off now: a change read past is not seen again.
-        rows = AssociationMapping.objects.filter(sync=session.sync)
-        by_key = rows.filter(by=By.MATCH_KEY).values_list("app_field", flat=True)
+        mine = AssociationMapping.objects.filter(sync=session.sync)
+        rows = list(mine.select_related("to_sync__app"))
+        by_key = {row.app_field for row in rows if row.by == By.MATCH_KEY}
         session.extra_fields.setdefault(Side.APP, set()).update(by_key)
-        fields = rows.filter(by=By.REFERENCE)
-        names = set(fields.values_list("app_field", flat=True))
+        names = {row.app_field for row in rows if row.by == By.REFERENCE}
         if any(session.object_on(Side.APP).reference(name) is None for name in names):
             session.refresh(Side.APP)  # it may be there again
         known = session.object_on(Side.APP).reference
         session.references = tuple(sorted(n for n in names if known(n)))
         session.lost_references = names - set(session.references)
-        self.pairs = load_pairs(session)
+        self.pairs, self._mapped = load_pairs(session, rows), bool(rows)
         self._writer = LinkWriter(session, self.pairs)
         self._proof = Proof(session, self.pairs)
         self._later = Later(session.run)
@@ -274,12 +275,15 @@ class AssociationStage:
         for due in (
             asked,
             *self._possible_now(session),
-            *_link_ids(targets_moved(session)),
+            *(_link_ids(targets_moved(session)) if self._mapped else ()),
         ):
-            RecordLink.objects.filter(pk__in=due).update(dirty=True)
+            if due:
+                RecordLink.objects.filter(pk__in=due).update(dirty=True)
 
     def _resolve_undone(self, session: Session, left: Sequence[Change]) -> None:
         """Whether or not it took effect: what stands on one side alone stands apart."""
+        if not left:
+            return
         links = RecordLink.objects.in_bulk([c.link_id for c in left if c.link_id])
         known: list[Change] = []
         for change in left:
@@ -333,6 +337,8 @@ class AssociationStage:
 
     def _possible_now(self, session: Session) -> Iterator[list[int]]:
         """Records with a link that waited, and may wait for nothing any more."""
+        if not self._mapped:
+            return
         yield from self._resolvable(session)
         sync_id = session.sync.pk
         for rows in (*read_by_now(sync_id), *named_by_now(sync_id)):
@@ -411,7 +417,7 @@ class AssociationStage:
         for code, count in by_code if LinkState.FAILING in states else ():
             row = failing.filter(code=code).order_by("pk")[0]
             session.tally.error(code, f"{show(row.link)}: {row.text}", count=count)
-        frozen = _frozen(session, rows)
+        frozen = _frozen(session, rows) if states else Counter()
         return {
             "associations": {
                 "in_sync": states.get(LinkState.IN_SYNC, 0)

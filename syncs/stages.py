@@ -164,10 +164,12 @@ def _waiting(session: Session) -> dict[str, Any]:
     """What of a sync waits for a person."""
     held = Change.objects.filter(sync=session.sync, outcome=ChangeOutcome.HELD)
     counts = dict(held.values_list("awaiting").annotate(Count("pk")).order_by())
+    asks = Awaiting.CONFLICTS in counts or session.run.dry_run
+    conflicts = fields_waiting(session) if asks else 0
     return {
         "awaiting": {
             "deletes": counts.get(Awaiting.DELETES, 0),
-            "conflicts": fields_waiting(session),
+            "conflicts": conflicts,
         },
         "held": counts.get(Awaiting.LIMITS, 0),
     }

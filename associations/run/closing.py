@@ -51,7 +51,8 @@ def paired_by_now(sync_id: int | None) -> Rows:
 
 def read_by_now(sync_id: int | None) -> Iterator[Rows]:
     """Pending links of a sync to records that have been read since."""
-    targets = AssociationMapping.objects.filter(sync=sync_id)
+    mappings = AssociationMapping.objects.filter(sync=sync_id)
+    targets = set(mappings.values_list("to_sync", flat=True))
     for side in Side:
         rows = AssociationLink.objects.filter(
             mapping__sync=sync_id,
@@ -59,7 +60,7 @@ def read_by_now(sync_id: int | None) -> Iterator[Rows]:
             other__isnull=True,
             side=side.other,
         ).exclude(other_remote_id="")
-        for target in set(targets.values_list("to_sync", flat=True)):
+        for target in targets:
             known = RecordLink.objects.filter(
                 **{f"{side.other}_id__isnull": False}, sync=target
             ).values(f"{side.other}_id")

@@ -15,7 +15,7 @@ from associations.run.ends import AppEnd, ReferenceEnd
 from associations.run.join_tables import JoinTableEnd, LabelMap
 from associations.run.key_ends import KeyEnd
 from associations.run.troubles import forget_links
-from associations.run.types import missing, refresh_due, say
+from associations.run.types import far_object, missing, refresh_due, say
 from connections import schemas
 from connections.catalogue import Code
 from connections.records import (
@@ -91,11 +91,10 @@ def _narrowed(mapping: AssociationMapping, sync: ObjectSync) -> str:
     return mapping.direction or sync.direction
 
 
-def load_pairs(session: Session) -> tuple[Pair, ...]:
+def load_pairs(
+    session: Session, rows: Sequence[AssociationMapping]
+) -> tuple[Pair, ...]:
     """The sync's mappings that can work; what cannot is logged with its remedy."""
-    rows = AssociationMapping.objects.filter(sync=session.sync).select_related(
-        "to_sync__app"
-    )
     grouped: dict[tuple[str, int], list[AssociationMapping]] = {}
     off_targets: set[int] = set()
     if session.run.pk:
@@ -113,10 +112,8 @@ def load_pairs(session: Session) -> tuple[Pair, ...]:
         elif text := missing(session, row):
             say(session, Code.TYPE_UNKNOWN, text)
         else:
-            target = schemas.load_object(
-                session.sync.app.hubspot, row.to_sync.hubspot_object
-            )
-            grouped.setdefault((target.id, row.to_sync_id), []).append(row)
+            key = far_object(session, row), row.to_sync_id
+            grouped.setdefault(key, []).append(row)
     note_targets_off(session, off_targets)
     return tuple(
         _pair(session, to_object, rows) for (to_object, _), rows in grouped.items()

@@ -16,6 +16,8 @@ def targets_moved(session: Session) -> QuerySet[AssociationLink]:
     rows = AssociationLink.objects.filter(
         mapping__sync=session.sync, state=LinkState.FAILING, retry_at__gt=now()
     )
+    if not rows.exists():
+        return rows.none()
     before = SyncRun.objects.filter(
         sync=session.sync,
         status__in=(Status.SUCCEEDED, Status.PARTIAL),

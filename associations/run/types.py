@@ -25,7 +25,7 @@ def refresh_due(session: Session, rows: Iterable[AssociationMapping]) -> None:
     near = session.object_on(Side.HUBSPOT).id
     due: dict[str, bool] = {}
     for row in rows:
-        far = schemas.load_object(account, row.to_sync.hubspot_object).id
+        far = far_object(session, row)
         due[far] = due.get(far, False) or _is_due(session, row, near, far)
     for far in sorted(far for far, asked in due.items() if asked):
         try:
@@ -39,6 +39,14 @@ def refresh_due(session: Session, rows: Iterable[AssociationMapping]) -> None:
                 level="warning",
                 code=exc.code,
             )
+
+
+def far_object(session: Session, row: AssociationMapping) -> str:
+    """The id of the object type at the other end of a mapping."""
+    name, known = row.to_sync.hubspot_object, session.far_objects
+    if name not in known:
+        known[name] = schemas.load_object(session.sync.app.hubspot, name).id
+    return known[name]
 
 
 def _is_due(session: Session, row: AssociationMapping, near: str, far: str) -> bool:
@@ -56,7 +64,7 @@ def missing(session: Session, row: AssociationMapping) -> str:
     if not row.types:
         return f"{row.app_field}: its association type is not known in HubSpot."
     near = session.object_on(Side.HUBSPOT).id
-    far = schemas.load_object(session.sync.app.hubspot, row.to_sync.hubspot_object).id
+    far = far_object(session, row)
     stored = list(_stored(session, near, far))
     lost = [t for t in row.types if stored and t not in _live(stored)]
     if not lost:

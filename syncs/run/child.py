@@ -281,6 +281,8 @@ def close_abandoned() -> int:
 
     A run waiting for the task cluster is not among them: it is woken again.
     """
+    if not SyncRun.objects.filter(status__in=(Status.QUEUED, Status.RUNNING)).exists():
+        return 0  # as mostly
     moment = now()
     silent = moment - timedelta(seconds=settings.LEASE_SECONDS)
     ahead = moment + timedelta(seconds=settings.LEASE_SECONDS)  # the clock went back

@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import Q
-
 from connections.catalogue import Code
 from connections.records import Capabilities, Side
-from syncs.models import Change, ObjectSync, RecordKey, RecordLink
+from syncs.models import Change, ObjectSync, RecordKey, RecordLink, SyncRun
 from syncs.models.choices import (
     OPEN_STATUSES,
     Awaiting,
@@ -105,26 +103,34 @@ class GonePlanner:
     def _queue(self) -> tuple[dict[int, Change], set[int]]:
         """The deletions of the chunk that wait for a person, and the links of those that
         were sent without an answer, or that a run with an approval is about to do."""
+        waiting: dict[int, Change] = {}
+        approved: set[int] = set()
+        if not self.chunk.due:
+            return waiting, approved
         rows = Change.objects.filter(
             sync=self.sync,
             link__in=list(self.chunk.due),
             kind=ChangeKind.ARCHIVE,
-        )
-        waiting = rows.filter(
-            outcome=ChangeOutcome.HELD, awaiting=Awaiting.DELETES
-        ).order_by("-pk")
-        approved = rows.filter(
-            Q(outcome=ChangeOutcome.SENT)
-            | Q(outcome=ChangeOutcome.PLANNED, run=self.session.run)
-            | Q(
-                outcome=ChangeOutcome.PLANNED,
-                run__approved=True,
-                run__status__in=OPEN_STATUSES,
-            )
-        )
-        return (
-            {row.link_id: row for row in waiting if row.link_id},
-            {i for i in approved.values_list("link_id", flat=True) if i},
+            outcome__in=(
+                ChangeOutcome.HELD,
+                ChangeOutcome.SENT,
+                ChangeOutcome.PLANNED,
+            ),
+        ).select_related("run")
+        for row in rows.order_by("-pk"):
+            if row.link_id is None:
+                continue
+            if row.outcome == ChangeOutcome.HELD:
+                if row.awaiting == Awaiting.DELETES:
+                    waiting[row.link_id] = row
+            elif row.outcome == ChangeOutcome.SENT or self._is_about_to(row.run):
+                approved.add(row.link_id)
+        return waiting, approved
+
+    def _is_about_to(self, run: SyncRun) -> bool:
+        """Whether a run will do what it planned: this one, or one that was approved."""
+        return run.pk == self.session.run.pk or (
+            run.approved and run.status in OPEN_STATUSES
         )
 
     def _with_twins(self) -> set[int]:
@@ -140,6 +146,8 @@ class GonePlanner:
                 and link.gone_on(side) is not None
                 and link.gone_on(side.other) is None
             ]
+            if not left:
+                continue
             keys: dict[tuple[int, str], set[int]] = {}
             held = RecordKey.objects.filter(link__in=left, side=side.other)
             for link_id, rank, value in held.values_list("link_id", "rank", "value"):

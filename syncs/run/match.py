@@ -184,6 +184,8 @@ def _pair_or_clash(
 
 
 def _mark_ambiguous(session: Session, clashes: dict[int, list[str]]) -> None:
+    if not clashes:
+        return
     links = list(RecordLink.objects.filter(pk__in=list(clashes)))
     for link in links:
         names = clashes[link.pk]

@@ -109,10 +109,12 @@ def _chunks(
             links = _next(session, last, sweep=sweep, in_hubspot=in_hubspot)
             if not links:
                 break
-            last = links[-1].pk
+            last, more = links[-1].pk, len(links) >= CHUNK
             if in_hubspot:
                 links = [x for x in links if x.hubspot_id is not None]
             yield links, {"half": number, "last": last}
+            if not more:
+                break
 
 
 def _of(

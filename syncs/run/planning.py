@@ -43,11 +43,8 @@ class RecordPlanner:
         self.gone = GonePlanner(chunk)
         self.loops = LoopGuard(chunk)
         self._times: FieldTimes = {}
-        self._keyed = set(
-            RecordKey.objects.filter(link__in=list(chunk.due)).values_list(
-                "link_id", flat=True
-            )
-        )
+        keys = RecordKey.objects.filter(link__in=list(chunk.due))
+        self._keyed = set(keys.values_list("link_id", flat=True) if chunk.due else ())
 
     def plan(self) -> None:
         due = [link for link in self.chunk.links if link.pk in self.chunk.due]

@@ -151,6 +151,8 @@ def _drop(row: Change, text: str) -> Change:
 
 def _save(rows: Sequence[Change]) -> None:
     """Write dropped choices back, but for one that a person has approved meanwhile."""
+    if not rows:
+        return
     mine = waiting().filter(pk__in=[row.pk for row in rows])
     still = set(mine.select_for_update().values_list("pk", flat=True))
     update_rows(

@@ -160,6 +160,8 @@ class Session:
     stages: Sequence[Stage] = ()
     deadline: float | None = None
     again: bool = False  # something moved while writing: plan once more
+    settled: set[str] = field(default_factory=set)  # outcomes no earlier run has left
+    far_objects: dict[str, str] = field(default_factory=dict)  # their ids by name
     # How much there is to write, by kind and side; see `sending.note_planned`.
     planned: dict[tuple[str, str], int] = field(default_factory=dict)
     # Both reading threads write whole rows of the same record links: one at a time.

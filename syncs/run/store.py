@@ -234,6 +234,8 @@ def _stored_keys(
     side: Side, links: Sequence[RecordLink]
 ) -> dict[int, set[tuple[int, str]]]:
     stored: dict[int, set[tuple[int, str]]] = {}
+    if not links:
+        return stored
     for key in RecordKey.objects.filter(
         link__in=[link.pk for link in links], side=side
     ):

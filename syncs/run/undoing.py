@@ -320,6 +320,8 @@ def mark_reverted(changes: Sequence[Change]) -> None:
     """Note which changes are taken back, now that what takes them back is written."""
     done = [c for c in changes if c.undoes and c.outcome == ChangeOutcome.APPLIED]
     by = {pk: change for change in done for pk in change.undoes}
+    if not by:
+        return
     originals = list(
         Change.objects.filter(pk__in=list(by), outcome=ChangeOutcome.APPLIED)
     )

@@ -52,7 +52,12 @@ def left_behind(session: Session, outcome: ChangeOutcome) -> QuerySet[Change]:
 
 def unfinished(session: Session, outcome: ChangeOutcome) -> list[Change]:
     """The same as rows: only of what was sent, at most a few batches."""
-    return list(left_behind(session, outcome).order_by("pk"))
+    if outcome in session.settled:
+        return []
+    found = list(left_behind(session, outcome).order_by("pk"))
+    if not found:  # and while this run has the sync, nobody leaves any
+        session.settled.add(outcome)
+    return found
 
 
 def drop_planned(session: Session) -> None:
