@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     """Run both parts. Returns: 0, or the exit status of one that failed."""
     with tempfile.TemporaryFile("w+") as said:
         beside = subprocess.Popen(
-            [sys.executable, *POSTGRES, *arguments, "-n", "1"],
+            [sys.executable, *POSTGRES, *arguments, "-n", "0"],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,

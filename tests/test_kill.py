@@ -34,7 +34,7 @@ pytestmark = [
 SAMPLE = 24  # places tried by the suite
 PARTS = 4  # tests that share them out
 EVERY = "CROSSLINK_KILL_EVERYWHERE"
-COMPANIES, PEOPLE = 60, 140  # records of the run, half of them on each side alone
+COMPANIES, PEOPLE = 24, 60  # records of the run, half of them on each side alone
 
 
 def plant(world: World) -> None:
