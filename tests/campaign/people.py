@@ -233,8 +233,10 @@ class People(Reader):
     def _paired(self, record: Record) -> bool:
         if len(self.oracle.lives[record]) < 2:
             return False
+        # An id of HubSpot's, and of the app's, may be another kind's as well.
+        sync = self.world.companies if record[0] == COMPANIES else self.world.contacts
         ids = {f"{side}_id": self.ids[side, record] for side in (H, A)}
-        return RecordLink.objects.filter(**ids).exists()
+        return RecordLink.objects.filter(sync=sync, **ids).exists()
 
     def turn(self, _: str) -> None:
         """Take a record out of the filters' scope, or in again."""
