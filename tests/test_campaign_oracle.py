@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Any
+
 import pytest
 
 from tests.campaign.oracle import (
@@ -19,23 +22,30 @@ from tests.campaign.oracle import (
 )
 
 pytestmark = pytest.mark.unit
-ANN, ACME = (CONTACTS, "ann"), (COMPANIES, "acme")
+ANN, ACME, AWAY = (CONTACTS, "ann"), (COMPANIES, "acme"), (COMPANIES, "away")
 
 
-def oracle(**rules: str) -> Oracle:
-    """Ann is at Acme in HubSpot, and both sides have both, paired and at rest."""
-    found = Oracle(Rules("two_way", H, **rules))  # type: ignore[arg-type]
+def oracle(field: str = LINK, value: str | None = "acme", **rules: Any) -> Oracle:
+    """Both sides have Ann and Acme, paired, and agree on how Ann is linked to it."""
+    found = Oracle(Rules("two_way", H, **rules))
     found.lives = {ANN: {H, A}, ACME: {H, A}}
     for side in (H, A):
-        found.edit(Edit((*ANN, LINK), side, "acme"), at_work=False)
-    found.ran(seen("acme", "acme"), set(), clean=True)
+        found.edit(Edit((*ANN, field), side, value), at_work=False)
+    found.ran(seen(value, value, field), set(), clean=True)
     return found
 
 
 def seen(
-    h: str | None, a: str | None, *, gone: tuple[str, Record] | None = None
+    h: str | None,
+    a: str | None,
+    field: str = LINK,
+    *,
+    gone: tuple[str, Record] | None = None,
 ) -> Seen:
-    values = {s: {ANN: {LINK: v}, ACME: {}} for s, v in ((H, h), (A, a))}
+    """What stands, but for a record that is gone from a side."""
+    values: dict[str, dict[Record, dict[str, str | None]]] = {
+        side: {ANN: {field: value}, ACME: {}} for side, value in ((H, h), (A, a))
+    }
     if gone is not None:
         del values[gone[0]][gone[1]]
     return Seen(values, {})
@@ -51,3 +61,18 @@ def test_a_company_made_again_has_no_link_of_the_one_that_was_archived():
 def test_a_link_does_not_vanish_from_companies_that_stayed():
     with pytest.raises(Violation, match="ann"):
         oracle().ran(seen(None, "acme"), set(), clean=False)
+
+
+def test_a_primary_out_of_scope_does_not_count_against_the_app_s():
+    people = oracle(value=None, filters=(H,))
+    people.lives[AWAY] = {H, A}
+    people.edit(Edit((*ANN, LINK), H, "away"), at_work=False)
+    people.edit(Edit((*ANN, LINK), A, "acme"), at_work=False)
+    stands = seen("acme", "acme")
+    for side in (H, A):
+        stands.values[side][AWAY] = {}
+    in_scope = deepcopy(people)
+    with pytest.raises(Violation, match="ann"):
+        in_scope.ran(stands, set(), clean=True)
+    people.turn(H, AWAY, out=True, at_work=False)
+    people.ran(stands, set(), clean=True)

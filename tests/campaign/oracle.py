@@ -266,7 +266,8 @@ class Oracle:
                 continue
             record = (COMPANIES, value)
             theirs = cell.on(other)
-            if other not in self.lives[record] and theirs and self.rules.lets(side):
+            absent = other not in self.lives[record] or record in self.shy
+            if absent and theirs and self.rules.lets(side):
                 yield cell.holding(theirs)  # what cannot be there does not count
             if theirs is None and record in self.gone:
                 yield cell.holding(value)  # its end is back, so it counts as new
