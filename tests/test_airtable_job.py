@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from connections.sandbox.airtable.app import Airtable
+from connections.sandbox.airtable.tokens import MAIN_BASE
 from connections.sandbox.host import Host
 from connections.sandbox.server import SandboxServer
 from tests.airtable_world import AirtableWorld
@@ -181,4 +182,89 @@ def test_what_is_deleted_in_the_base_is_told_by_the_log_and_takes_no_link_along(
     assert world.host.count("POST listRecords") <= 2  # what changed, by id
     assert world.links() == before
     assert "cedar.example" in world.companies_in_hubspot()
+    assert work(world.run()) == []
+
+
+def add_roles(world: AirtableWorld) -> None:
+    """A table that joins people and companies by a role."""
+    link = {"type": "multipleRecordLinks"}
+    fields: list[dict[str, Any]] = [
+        {"name": "Title", "type": "singleLineText"},
+        {
+            "name": "Role",
+            "type": "singleSelect",
+            "options": {"choices": [{"name": "Billing"}, {"name": "Decider"}]},
+        },
+        link
+        | {
+            "name": "Person",
+            "options": {"linkedTableId": world.fake.table("People")["id"]},
+        },
+        link
+        | {
+            "name": "Firm",
+            "options": {"linkedTableId": world.fake.table("Companies")["id"]},
+        },
+    ]
+    with world.fake.store.transaction():
+        world.fake.bases.make_table(MAIN_BASE, "Roles", fields)
+
+
+def roles(world: AirtableWorld) -> set[tuple[str, str, str | None]]:
+    """(e-mail, website, role) of every row."""
+    people = {i: c["Email"] for i, c in world.fake.cells("People").items()}
+    firms = {i: c["Website"] for i, c in world.fake.cells("Companies").items()}
+    rows = world.fake.cells("Roles").values()
+    found = [(people[r["Person"][0]], firms[r["Firm"][0]], r.get("Role")) for r in rows]
+    assert len(set(found)) == len(found), "a row stands there twice"
+    return set(found)
+
+
+def test_a_junction_table_carries_labels_both_ways(world):
+    world.sandbox.set_switches(first_link_primary="never")
+    add_roles(world)
+    account = world.sandbox.hubspot.main
+    ends = (account.catalogue.kind("contacts"), account.catalogue.kind("companies"))
+    with account.store.transaction():
+        account.types.define(ends, "decider", ("Decision Maker", None))
+    acorn, _ = world.create(
+        "companies",
+        [{"name": n, "domain": f"{n}.example"} for n in ("acorn", "birch")],
+    )
+    ann, _ = world.create(
+        "contacts", [{"email": "ann@x.example"}, {"email": "bob@x.example"}]
+    )
+    world.link(ann, acorn)
+    (firm,) = world.add("Companies", {"Name": "Birch", "Website": "birch.example"})
+    (person,) = world.add("People", {"Email": "bob@x.example"})
+    (row,) = world.add("Roles", {"Person": [person], "Firm": [firm], "Role": "Billing"})
+    tree = world.tree()
+    columns = {"name": "Roles", "from": "Person", "to": "Firm", "label": "Role"}
+    tree["apps"][0]["syncs"][1]["associations"] = [
+        {
+            "join_table": columns,
+            "to": "Companies",
+            "labels": {"Billing": "Billing Contact", "Decider": "Decision Maker"},
+        }
+    ]
+    world.apply(tree)
+    assert world.run()["status"] == "succeeded"
+    assert roles(world) == {
+        ("ann@x.example", "acorn.example", None),
+        ("bob@x.example", "birch.example", "Billing"),
+    }
+    (billing,) = world.links()["bob@x.example", "birch.example"] - {PLAIN}
+    assert work(world.run()) == []
+    # The row is relabelled and keeps what else it holds; the plain link goes in HubSpot.
+    world.edit("Roles", row, Role="Decider", Title="since May")
+    world.unlink(ann, acorn)
+    assert world.run()["status"] == "succeeded"
+    assert roles(world) == {("bob@x.example", "birch.example", "Decider")}
+    (decider,) = world.links()["bob@x.example", "birch.example"] - {PLAIN}
+    assert decider != billing
+    assert world.fake.cells("Roles")[row]["Title"] == "since May"
+    # The row goes, and the pair with it.
+    world.fake.remove("Roles", row)
+    assert world.run()["status"] == "succeeded"
+    assert world.links() == {}
     assert work(world.run()) == []

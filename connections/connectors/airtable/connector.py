@@ -10,6 +10,7 @@ from typing import Any
 from connections.connectors.airtable.api import Api, Json
 from connections.connectors.airtable.errors import AirtableDialect
 from connections.connectors.airtable.feed import Feed
+from connections.connectors.airtable.junctions import Junctions
 from connections.connectors.airtable.reading import PAGE_SIZE, Reader
 from connections.connectors.airtable.schema import object_type
 from connections.connectors.airtable.writing import BATCH, MERGES_ON, Writer
@@ -28,12 +29,16 @@ from connections.records import (
     Draft,
     Fed,
     Fetched,
+    LinkRows,
+    LinkTable,
     ObjectType,
     Outcome,
     Page,
     Patch,
     Report,
+    RowsWrite,
     Schema,
+    TableReport,
     Want,
     Window,
     same_system,
@@ -67,6 +72,7 @@ class AirtableConnector(PlainConnector):
         overlap_s=OVERLAP_S,
         targets_need_sync=True,
         merges_on=MERGES_ON,
+        link_tables=True,
         deletes=True,
         undo_create="Airtable has no archive: delete the record by hand.",
     )
@@ -96,6 +102,7 @@ class AirtableConnector(PlainConnector):
         self._api = Api(self._door, base_id)
         self._reader = Reader(self._api)
         self._feed = Feed(self._api)
+        self._junctions = Junctions(self._api, self._reader)
 
     def close(self) -> None:
         self._door.close()
@@ -226,3 +233,16 @@ class AirtableConnector(PlainConnector):
 
     def delete(self, obj: ObjectType, ids: Sequence[str]) -> list[Outcome]:
         return self._writer(obj, Want()).delete(ids)
+
+    # Junction tables -------------------------------------------------------------------
+
+    def link_table(self, table: LinkTable) -> TableReport:
+        return self._junctions.examine(table)
+
+    def link_rows(self, table: LinkTable, ids: Sequence[str]) -> Mapping[str, LinkRows]:
+        return self._junctions.read(self._junctions.shape(table), ids)
+
+    def write_link_rows(
+        self, table: LinkTable, writes: Sequence[RowsWrite]
+    ) -> list[Outcome]:
+        return self._junctions.write(self._junctions.shape(table), writes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from connections.catalogue import Code
 from connections.connectors.http import Safety
@@ -13,18 +12,10 @@ from connections.connectors.kintone.forms import object_of
 from connections.connectors.kintone.judging import Judging
 from connections.connectors.kintone.keys import KeyIndex
 from connections.connectors.kintone.link_apps import Line, Shape, lines
+from connections.connectors.link_rows import Work
 from connections.records import Outcome, RowsWrite
 
 MOVED = "Somebody changed the rows of this pair in Kintone meanwhile."
-
-
-@dataclass
-class Work:
-    """The records to change, delete and make; each knows the pair that it is for."""
-
-    changed: list[tuple[int, Line, str | None]] = field(default_factory=list)
-    deleted: list[tuple[int, Line]] = field(default_factory=list)
-    made: list[tuple[int, str | None]] = field(default_factory=list)
 
 
 class RowWriter:
@@ -44,14 +35,11 @@ class RowWriter:
         near = list(dict.fromkeys(w.from_id for w in writes))
         there = lines(self._api, self._shape, near)
         outcomes: dict[int, Outcome] = {}
-        work = Work()
+        work: Work[Line] = Work()
         for at, write in enumerate(writes):
             held = [x for x in there[write.from_id] or [] if x.far == write.to_id]
-            labels = {line.label for line in held}
-            if labels != set(write.before):
+            if not work.plan(at, held, write):
                 outcomes[at] = _moved()
-            else:
-                _plan(work, at, held, write)
         for at, outcome in (
             *self._change(work),
             *self._delete(work),
@@ -68,7 +56,7 @@ class RowWriter:
         found = send(self._api, kind, rows, Judging(self._api, obj).judge)
         return [(places[at], outcome) for at, outcome in found.items()]
 
-    def _change(self, work: Work) -> list[tuple[int, Outcome]]:
+    def _change(self, work: Work[Line]) -> list[tuple[int, Outcome]]:
         app, name = self._shape.form.app, self._shape.label
         kind = Kind(
             "PUT",
@@ -88,7 +76,7 @@ class RowWriter:
         ]
         return self._send(kind, [place for place, *_ in work.changed], rows)
 
-    def _delete(self, work: Work) -> list[tuple[int, Outcome]]:
+    def _delete(self, work: Work[Line]) -> list[tuple[int, Outcome]]:
         app = self._shape.form.app
         kind = Kind(
             "DELETE",
@@ -110,7 +98,7 @@ class RowWriter:
         return [(at, done if o.code == Code.RECORD_GONE else o) for at, o in found]
 
     def _make(
-        self, work: Work, writes: Sequence[RowsWrite]
+        self, work: Work[Line], writes: Sequence[RowsWrite]
     ) -> list[tuple[int, Outcome]]:
         shape, index = self._shape, KeyIndex(self._api)
         keys = {}
@@ -139,16 +127,6 @@ class RowWriter:
             lambda body, some: [_made(body, some) for _ in some],
         )
         return [*found, *self._send(kind, [at for at, _ in work.made], rows)]
-
-
-def _plan(work: Work, at: int, held: Sequence[Line], write: RowsWrite) -> None:
-    """Which rows of a pair are changed, deleted and made; a label twice is kept so."""
-    wanted = [x for x in write.after if x not in {line.label for line in held}]
-    spare = [line for line in held if line.label not in write.after]
-    for line, label in zip(spare, wanted, strict=False):
-        work.changed.append((at, line, label))
-    work.deleted += [(at, line) for line in spare[len(wanted) :]]
-    work.made += [(at, label) for label in wanted[len(spare) :]]
 
 
 def _made(body: object, some: Sequence[Row]) -> Outcome:
