@@ -1,4 +1,4 @@
-"""Filters set up by form, with the same rules and the same stored form as in a file."""
+"""Filters set up in the flow, with the same rules and stored form as in a file."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from syncs.models import SyncFilter
+from syncs.models import ObjectSync, SyncDraft, SyncFilter, SyncRun
+from tests.flow import Flow, edited, formset_data
 from tests.office import open_office
-from tests.test_admin_forms import page_of, typed
 
 pytestmark = [pytest.mark.admin, pytest.mark.django_db]
-HUBSPOT, APP = "filters-0", "filters-2-0"  # the first row of either list
 
 
 @pytest.fixture
@@ -19,20 +18,30 @@ def office():
     return open_office()
 
 
-def row(prefix: str, field: str, operator: str, value: str = "") -> dict[str, str]:
+def row(at: int, field: str, operator: str, value: str = "") -> dict[str, str]:
     return {
-        f"{prefix}-field": field,
-        f"{prefix}-operator": operator,
-        f"{prefix}-value": value,
+        f"filter-{at}-field": field,
+        f"filter-{at}-operator": operator,
+        f"filter-{at}-value": value,
     }
 
 
-def send(client, office, *rows: dict[str, str]):
-    url = page_of(office.companies)
-    data = typed(client, url)
+def send(flow: Flow, side: str, *rows: dict[str, str]) -> Any:
+    page = flow.see("filters", side=side)
+    data = formset_data(page.context["formset"])
     for one in rows:
         data |= one
-    return client.post(url, data)
+    answer = flow.client.post(flow.url("filters", side=side), data)
+    flow.draft = SyncDraft.objects.get(pk=flow.draft.pk)
+    return answer
+
+
+def save(flow: Flow, sync: ObjectSync) -> int:
+    """Save the draft. Returns: the sync's revision."""
+    flow.client.post(flow.url("review"), {"go": "save"})
+    SyncRun.objects.all().delete()
+    sync.refresh_from_db()
+    return sync.revision
 
 
 def stored(office) -> list[Any]:
@@ -41,60 +50,46 @@ def stored(office) -> list[Any]:
 
 
 def test_filters_of_both_sides_are_stored_as_a_file_stores_them(admin_client, office):
-    answer = send(
-        admin_client,
-        office,
-        row(HUBSPOT, "industry", "in", "Retail\r\nRETAIL\r\n"),
-        row(APP, "updated_at", "after", "30 days ago"),
-    )
-    assert answer.status_code == 302
+    flow = edited(admin_client, office.companies)
+    answer = send(flow, "hubspot", row(0, "industry", "in", "Retail\r\nRETAIL\r\n"))
+    assert answer["Location"].startswith(flow.url("limit"))
+    send(flow, "app", row(0, "updated_at", "after", "30 days ago"))
+    assert "industry must be one of RETAIL" in flow.see("limit").content.decode()
+    assert save(flow, office.companies) == 2
     assert stored(office) == [
         ("app", "updated_at", "after", "-30d"),
         ("hubspot", "industry", "in", ["RETAIL"]),
     ]
-    office.companies.refresh_from_db()
-    assert office.companies.revision == 2
     # Saved again as it stands, it is the same set-up.
-    assert send(admin_client, office).status_code == 302
-    office.companies.refresh_from_db()
-    assert office.companies.revision == 2
+    flow = edited(admin_client, office.companies)
+    for side in ("hubspot", "app"):
+        send(flow, side)
+    assert save(flow, office.companies) == 2
     assert len(stored(office)) == 2
-
-
-def test_a_filter_is_changed_and_struck_out(admin_client, office):
-    send(admin_client, office, row(APP, "name", "contains", "x"))
-    assert send(admin_client, office, row(APP, "name", "known")).status_code == 302
+    # Changed, and struck out.
+    flow = edited(admin_client, office.companies)
+    send(flow, "app", row(0, "name", "known"))
+    send(flow, "hubspot", row(0, "", ""))
+    assert save(flow, office.companies) == 3
     assert stored(office) == [("app", "name", "known", None)]
-    assert send(admin_client, office, {f"{APP}-DELETE": "on"}).status_code == 302
-    assert stored(office) == []
-    office.companies.refresh_from_db()
-    assert office.companies.revision == 4
 
 
-@pytest.mark.parametrize(
-    ("given", "where", "text"),
-    [
-        (row(HUBSPOT, "industri", "known"), "field", "'industry'"),
-        (row(HUBSPOT, "industry", "is", "SHOPS"), "value", "not an option"),
-        (row(HUBSPOT, "industry", "contains", "RE"), "operator", "says nothing"),
-        (row(APP, "name", "is"), "value", "give a value"),
-        (row(APP, "name", "is", "a\nb"), "value", "not one value"),
-        (row(APP, "name", "known", "x"), "value", "no value"),
-        (row(APP, "updated_at", "before", "soon"), "value", "is no date"),
-        (row(APP, "updated_at", "between", "today"), "value", "two values"),
-        (row(APP, "name", "equals", "x"), "operator", "valid choice"),
-    ],
-)
-def test_a_mistake_is_named_in_its_row(admin_client, office, given, where, text):
-    answer = send(admin_client, office, given)
-    assert answer.status_code == 200
-    errors = {
-        form.prefix: form.errors
-        for inline in answer.context["inline_admin_formsets"]
-        for form in inline.formset.forms
-        if form.errors
-    }
-    (prefix,) = errors
-    assert next(iter(given)).startswith(f"{prefix}-")
-    assert text in " ".join(errors[prefix][where]), errors
-    assert stored(office) == []
+def test_a_mistake_is_named_in_its_row(admin_client, office):
+    flow = edited(admin_client, office.companies)
+    for side, given, where, text in (
+        ("hubspot", row(0, "industri", "known"), "field", "valid choice"),
+        ("hubspot", row(0, "industry", "is", "SHOPS"), "value", "not an option"),
+        ("hubspot", row(0, "industry", "contains", "RE"), "operator", "says nothing"),
+        ("app", row(0, "name", "is"), "value", "give a value"),
+        ("app", row(0, "name", "is", "a\nb"), "value", "not one value"),
+        ("app", row(0, "name", "known", "x"), "value", "no value"),
+        ("app", row(0, "updated_at", "before", "soon"), "value", "is no date"),
+        ("app", row(0, "updated_at", "between", "today"), "value", "two values"),
+        ("app", row(0, "name", "equals", "x"), "operator", "valid choice"),
+        ("app", row(0, "", "is", "x"), "field", "what it is about"),
+    ):
+        answer = send(flow, side, given)
+        assert answer.status_code == 200, given
+        errors = answer.context["formset"].forms[0].errors
+        assert text in " ".join(errors.get(where, ())), (given, errors)
+    assert "filters" not in flow.draft.tree

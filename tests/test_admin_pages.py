@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from associations.drafts import edit
 from associations.models import AssociationLink, AssociationType
 from connections.models import RemoteObject
 from syncs.models import Change, ObjectSync, RecordLink, SyncRun
@@ -76,7 +77,12 @@ def pages(office) -> list[str]:
         reverse("admin:syncs_recordlink_ambiguous"),
         reverse("admin:connections_hubspotaccount_add"),
         reverse("admin:connections_connectedapp_add"),
-        reverse("admin:syncs_objectsync_add") + f"?app={office.app.pk}",
+    ]
+    draft = edit(ObjectSync.objects.get(pk=office.contacts.pk), None)
+    found.append(reverse("admin:syncs_objectsync_set_up", args=[office.app.pk]))
+    found += [
+        reverse(f"admin:syncs_draft_{page}", args=[office.app.pk, draft.pk])
+        for page in ("select", "configure", "field", "link", "keys", "limit", "review")
     ]
     return found
 
@@ -274,7 +280,8 @@ def test_a_viewer_sees_every_page_of_ours_without_a_button(viewer_client, office
     for url in pages(office):
         ours = any(f"/{a}/" in url for a in ("connections", "syncs", "associations"))
         answer = viewer_client.get(url)
-        if (not ours and url != "/admin/") or url.split("?")[0].endswith("/add/"):
+        changes = url.split("?")[0].endswith("/add/") or "/set-up/" in url
+        if (not ours and url != "/admin/") or changes:
             assert answer.status_code == 403, url
         else:
             assert answer.status_code == 200, url

@@ -71,14 +71,9 @@ def test_what_is_not_synced_is_set_up_or_found_by_its_key_only(admin_client, off
     assert not made.field_mappings.exists()
     keys = MatchKey.objects.filter(sync=made).values_list("rank", "hubspot", "app")
     assert list(keys) == [(0, "domain", "domain"), (1, "name", "name")]
-    url = reverse("admin:syncs_objectsync_add")
-    form = (
-        admin_client.get(
-            f"{url}?app={office.app.pk}&app_object=firms&hubspot_object=companies"
-        )
-        .context["adminform"]
-        .form
-    )
+    url = reverse("admin:syncs_objectsync_set_up", args=[office.app.pk])
+    query = {"app_object": "firms", "hubspot_object": "companies"}
+    form = admin_client.get(url, query).context["form"]
     assert form["app_object"].value() == "firms"
     assert form["hubspot_object"].value() == "companies"
 

@@ -11,9 +11,7 @@ import yaml
 
 from connections.sandbox.server import SandboxServer
 from tests.graves import BY_COLUMN, Graves
-from tests.office import open_office
 from tests.shell import manage
-from tests.test_admin_forms import page_of, typed
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -91,20 +89,3 @@ def test_a_deletion_may_travel_where_there_is_a_way(graves):
     for sync in ACCEPTED:
         graves.set_up(**sync)
         assert graves.sync.deletes == sync["deletes"]
-
-
-def test_the_form_says_the_same_and_shows_what_is_wrong_beside_it(admin_client):
-    office = open_office()
-    url = page_of(office.companies)
-    data = typed(admin_client, url) | {"deletes": "ask"}
-    answer = admin_client.post(url, data)
-    assert "archive: {app:" in str(answer.context["adminform"].form.errors["deletes"])
-    data["archive_app"] = "industry = gone"
-    assert admin_client.post(url, data).status_code == 302
-    office.companies.refresh_from_db()
-    assert office.companies.deletes == "ask"
-    assert office.companies.archive == {"app": {"field": "industry", "value": "gone"}}
-    assert office.companies.revision == 2
-    data["archive_app"] = "no_such = 1"
-    form = admin_client.post(url, data).context["adminform"].form
-    assert "no field" in str(form.errors["archive_app"])

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
-from django.urls import reverse
 
 from associations.models import AssociationMapping
 from associations.setup.exporting import export
@@ -17,6 +13,7 @@ from connections import services as connection_services
 from connections.sandbox.server import SandboxServer
 from syncs import services
 from syncs.models import ObjectSync, SyncDraft, SyncRun
+from tests.flow import Flow, edited
 from tests.vendor import all_records
 from tests.world import PRIMARY, World
 
@@ -31,60 +28,6 @@ def world(pg_dsn: str) -> Iterator[World]:
         made = World(sandbox, pg_dsn)
         made.connect()
         yield made
-
-
-def typed(form: Any) -> dict[str, Any]:
-    """What a form would send if nothing were changed."""
-    data: dict[str, Any] = {}
-    for field in form:
-        value = field.value()
-        if value in (None, "", False, []):
-            continue
-        shown = field.field.prepare_value(value)
-        data[field.html_name] = shown if isinstance(shown, list) else str(shown)
-    return data
-
-
-class Flow:
-    """A person in the flow of one app."""
-
-    def __init__(self, client: Any, app: Any) -> None:
-        self.client, self.app = client, app
-        self.costs: dict[str, int] = {}
-
-    def begin(self, **choice: str) -> SyncDraft:
-        url = reverse("admin:syncs_objectsync_set_up", args=[self.app.pk])
-        answer = self.client.post(url, {"direction": "two_way", **choice})
-        assert answer.status_code == 302, answer.context["form"].errors
-        self.draft = SyncDraft.objects.latest("pk")
-        assert answer["Location"] == self.url("configure")
-        return self.draft
-
-    def url(self, page: str, **more: str) -> str:
-        args = {"app_id": self.app.pk, "draft_id": self.draft.pk, **more}
-        return reverse(f"admin:syncs_draft_{page}", kwargs=args)
-
-    def see(self, page: str, query: str = "", **more: str) -> Any:
-        with CaptureQueriesContext(connection) as caught:
-            answer = self.client.get(self.url(page, **more) + query)
-        assert answer.status_code == 200, page
-        self.costs[page] = max(self.costs.get(page, 0), len(caught))
-        return answer
-
-    def send(self, page: str, query: str = "", to: str = "", **data: Any) -> Any:
-        """Send a page's form with some changes; it must lead on to `to`."""
-        answer = self.client.get(self.url(page) + query)
-        sent = typed(answer.context["form"]) | data
-        if page == "configure" and "on" not in sent:
-            rows = answer.context["rows"]
-            sent["on"] = [row["key"] for row in rows if row["on"]]
-        answer = self.client.post(self.url(page) + query, sent)
-        if to:
-            errors = answer.context["form"].errors if answer.context else None
-            assert answer.status_code == 302, errors
-            assert answer["Location"].split("#")[0] == self.url(to)
-        self.draft = SyncDraft.objects.filter(pk=self.draft.pk).first() or self.draft
-        return answer
 
 
 def run_queued() -> None:
@@ -134,8 +77,8 @@ def test_from_connected_systems_to_links_in_step(admin_client, world):
     )
     flow.draft = SyncDraft.objects.latest("pk")
     assert answer["Location"] == flow.url("configure")
-    flow.send("configure", to="limit")
-    flow.send("limit", to="review", app_cursor="updated_at")
+    flow.send("configure", then="limit")
+    flow.send("limit", then="review", app_cursor="updated_at")
     review = flow.see("review")
     assert review.context["problems"] == []
     assert [c.records for c in review.context["costs"]] == [2, 1]
@@ -149,10 +92,10 @@ def test_from_connected_systems_to_links_in_step(admin_client, world):
     flow.draft.refresh_from_db()
     flow.send("configure", go="link", conflict="app")
     assert flow.draft.tree["conflict"] == "app"
-    flow.send("link", "?app_field=company_id", to="configure")
+    flow.send("link", "?app_field=company_id", then="configure")
     assert "Primary" in flow.see("configure").content.decode()
-    flow.send("configure", to="limit")
-    flow.send("limit", to="review", app_cursor="updated_at", every="off")
+    flow.send("configure", then="limit")
+    flow.send("limit", then="review", app_cursor="updated_at", every="off")
 
     # Preview writes nothing; a test writes one; saved, all of it runs.
     admin_client.post(flow.url("review"), {"go": "preview"})
@@ -178,16 +121,6 @@ def test_from_connected_systems_to_links_in_step(admin_client, world):
     assert over == {}
 
 
-def edited(client: Any, sync: ObjectSync) -> Flow:
-    """The flow of a sync that is being edited."""
-    flow = Flow(client, sync.app)
-    url = reverse("admin:syncs_objectsync_do", args=[sync.pk, "edit"])
-    answer = client.post(url)
-    flow.draft = SyncDraft.objects.get(sync=sync)
-    assert answer["Location"] == flow.url("configure")
-    return flow
-
-
 def test_an_edit_of_a_sync_at_work_is_tried_apart_and_reads_only_what_it_lacks(
     admin_client, world
 ):
@@ -204,7 +137,7 @@ def test_an_edit_of_a_sync_at_work_is_tried_apart_and_reads_only_what_it_lacks(
 
     # One way instead of both: nothing has to be read again for that.
     world.update("companies", ids[0], name="C0 & Co")
-    flow.send("configure", to="limit", direction="to_hubspot")
+    flow.send("configure", then="limit", direction="to_hubspot")
     review = flow.see("review")
     assert review.context["why_read"] == ""
     sync.refresh_from_db()
@@ -248,9 +181,9 @@ def test_a_field_added_later_asks_whose_values_it_begins_with(admin_client, worl
     names = [name for name, _ in page.context["form"].fields["hubspot"].choices]
     assert "city" in names
     assert "hs_object_id" in names  # it can be read
-    flow.send("field", "?app=city", to="configure", seed="app")
-    flow.send("configure", to="limit")
-    flow.send("limit", to="review")
+    flow.send("field", "?app=city", then="configure", seed="app")
+    flow.send("configure", then="limit")
+    flow.send("limit", then="review")
     assert "city" in flow.see("review").context["why_read"]
     admin_client.post(flow.url("review"), {"go": "save"})
     run_queued()

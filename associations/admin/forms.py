@@ -1,4 +1,4 @@
-"""The form of one association mapping."""
+"""Form fields of association types and labels."""
 
 from __future__ import annotations
 
@@ -7,22 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 
-from associations.models import AssociationMapping, By
-from syncs.admin.forms import PairsField, as_the_sync
-from syncs.models import ObjectSync
-from syncs.models.choices import Direction
+from syncs.admin.forms import PairsField
 
 if TYPE_CHECKING:
-    from django.forms import SelectMultiple, TextInput
-
-    MappingForm = forms.ModelForm[AssociationMapping]
+    from django.forms import SelectMultiple
 else:
     from unfold.widgets import UnfoldAdminSelectMultipleWidget as SelectMultiple
-    from unfold.widgets import UnfoldAdminTextInputWidget as TextInput
 
-    MappingForm = forms.ModelForm
-
-REFERENCES = "reference-fields"  # the id of the data list
 TYPES = [("primary", "Primary"), ("default", "Default")]
 
 
@@ -104,94 +95,3 @@ class LabelsField(PairsField):
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return bool(self.prepare_value(initial or []) != (data or "").strip())
-
-
-class AssociationMappingForm(MappingForm):
-    """What the app has of links, its target sync and its association types."""
-
-    type = TypeField(
-        label="Association types",
-        choices=TYPES,
-        required=False,
-        help_text="None: primary where there is one and the field holds one record, else "
-        "default. Several: a link carries all of them.",
-    )
-
-    labels = LabelsField(
-        label="Labels",
-        help_text="Of a join table with a label column: its value = HubSpot's label, one "
-        "a line.",
-    )
-
-    new_label = forms.CharField(
-        label="Label to make",
-        required=False,
-        max_length=100,
-        widget=TextInput,
-        help_text="A label that HubSpot has not yet: links carry it, too.",
-    )
-    make_label = forms.BooleanField(
-        label="Make it in HubSpot",
-        required=False,
-        help_text="Confirms that the label is wanted there; it is made when this is saved.",
-    )
-
-    class Meta:
-        model = AssociationMapping
-        fields = [
-            "by",
-            "app_field",
-            "join_from",
-            "join_to",
-            "join_label",
-            "labels",
-            "to_sync",
-            "type",
-            "direction",
-            "conflict",
-            "on_unlink",
-        ]
-
-    def clean_labels(self) -> list[list[Any]]:
-        """As they are stored, but for the types, which are found with the rest."""
-        given = self.cleaned_data["labels"]
-        return [[value, self._label(text), "", 0] for value, text in given.items()]
-
-    def _label(self, text: str) -> Any:
-        category, sign, number = text.rpartition(":")
-        if sign and number.isdecimal() and category.isupper():
-            return {"category": category, "id": int(number)}
-        return text
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if cleaned.get("by") != By.JOIN_TABLE:
-            cleaned |= dict.fromkeys(("join_from", "join_to", "join_label"), "")
-            cleaned["labels"] = []
-        if cleaned.get("by") == By.MATCH_KEY and not cleaned.get("direction"):
-            # A key that people type is read, unless more is chosen.
-            cleaned["direction"] = Direction.TO_HUBSPOT
-        if label := (cleaned.get("new_label") or "").strip():
-            kept = cleaned.get("type") or []
-            kept = kept if isinstance(kept, list) else [kept]
-            cleaned["type"] = [*kept, label] if kept else label
-        return cleaned
-
-    def __init__(
-        self, *args: Any, targets: Any = None, labels: Any = None, **kwargs: Any
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        if "app_field" not in self.fields:
-            return
-        self.fields["app_field"].widget.attrs["list"] = REFERENCES
-        field = self.fields["type"]
-        assert isinstance(field, TypeField)
-        field.offer(labels or {}, self.instance.type)
-        as_the_sync(self.fields)
-        if targets is not None:
-            choice = self.fields["to_sync"]
-            assert isinstance(choice, forms.ModelChoiceField)
-            for what in ("add", "change", "delete", "view"):
-                setattr(choice.widget, f"can_{what}_related", False)
-            choice.queryset = ObjectSync.objects.filter(pk__in=[t.pk for t in targets])
-            choice.choices = [("", "Select a sync"), *((t.pk, t.name) for t in targets)]

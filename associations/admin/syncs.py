@@ -1,10 +1,10 @@
-"""CRM syncs with their association mappings, checked as a whole."""
+"""CRM syncs with their association mappings, and how their sides compare."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -17,99 +17,20 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from associations.admin.checks import ROOT, CheckedSyncForm, Rows
 from associations.admin.flow import flow_urls
 from associations.admin.flow.base import NEEDS, address
-from associations.admin.forms import AssociationMappingForm
 from associations.drafts import edit
+from associations.drafts.looking import stored_look
+from associations.drafts.wording import sentences
 from associations.drift import COLUMNS as COLUMNS_OF_DRIFT
 from associations.drift import drift
-from associations.engine.types import PRIMARIES
-from associations.models import AssociationLink, AssociationMapping, type_columns
-from associations.models import AssociationType as StoredType
-from associations.setup.spec import FilterSpec
-from associations.setup.types import choice_of
-from connections.admin.base import Button, StackedInline
+from associations.models import AssociationMapping
+from connections.admin.base import Button
 from connections.admin.csv_files import csv_answer
-from connections.connectors.base import ConnectorError, SchemaError
-from connections.records import AssociationType, AssociationTypeInfo, Side
+from connections.connectors.base import ConnectorError
 from connections.redaction import redact
-from connections.schemas import load_object
 from syncs.admin.syncs import ObjectSyncAdmin
-from syncs.models import MatchKey, ObjectSync, SyncFilter
-from syncs.models.choices import Matching
-
-COLUMNS = (
-    "by",
-    "app_field",
-    "join_from",
-    "join_to",
-    "join_label",
-    "labels",
-    "to_sync",
-    "category",
-    "type_id",
-    "also",
-    "direction",
-    "conflict",
-    "on_unlink",
-)
-
-
-MAKES_ANOTHER = {"by", "app_field", "to_sync", "join_from", "join_to", "join_label"}
-
-
-class AssociationMappingInline(StackedInline[AssociationMapping, ObjectSync]):
-    model = AssociationMapping
-    form = AssociationMappingForm
-    fk_name = "sync"
-    extra = 1
-    verbose_name_plural = "Association mappings"
-    readonly_fields: ClassVar[Any] = ("proof",)
-    fieldsets: ClassVar[Any] = (
-        (
-            None,
-            {
-                "fields": (
-                    ("by", "app_field"),
-                    ("to_sync", "direction"),
-                    "type",
-                    "new_label",
-                    "make_label",
-                    ("conflict", "on_unlink"),
-                    ("join_from", "join_to"),
-                    "join_label",
-                    "labels",
-                    "proof",
-                )
-            },
-        ),
-    )
-
-    @admin.display(description="both sides equal")
-    def proof(self, obj: AssociationMapping) -> SafeString | str:
-        """When a sweep last proved it, and what the last sweep counted."""
-        return shown_proof(obj) if obj.pk else "—"
-
-    def get_formset(
-        self, request: HttpRequest, obj: ObjectSync | None = None, **kwargs: Any
-    ) -> Any:
-        made = super().get_formset(request, obj, **kwargs)
-        if obj is None:
-            return made
-        # The admin makes a page's formsets several times.
-        offered: dict[int, Any] = request.__dict__.setdefault("offered_links", {})
-        if obj.pk not in offered:
-            syncs = ObjectSync.objects.filter(app=obj.app_id, archived_at=None)
-            offered[obj.pk] = list(syncs), labels_from(obj)
-        targets, labels = offered[obj.pk]
-
-        class Aimed(made):  # type: ignore[misc, valid-type]
-            def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
-                found: dict[str, Any] = super().get_form_kwargs(index)
-                return {**found, "targets": targets, "labels": labels}
-
-        return Aimed
+from syncs.models import ObjectSync
 
 
 def drift_rows(sync: ObjectSync) -> Iterator[Sequence[str]]:
@@ -156,31 +77,6 @@ def shown_proof(mapping: AssociationMapping) -> SafeString | str:
     )
 
 
-def labels_from(sync: ObjectSync) -> dict[str, Any]:
-    """How a set-up file writes the labels of links from a sync's HubSpot object, by
-    category and id; one that several objects share is offered once."""
-    try:
-        near = load_object(sync.app.hubspot, sync.hubspot_object).id
-    except SchemaError:
-        return {}
-    rows = StoredType.objects.filter(
-        account=sync.app.hubspot_id, from_object=near, gone_at=None
-    )
-    by_far: dict[str, list[AssociationTypeInfo]] = {}
-    for row in rows.order_by("to_object", "category", "type_id"):
-        by_far.setdefault(row.to_object, []).append(row.info)
-    found: dict[str, Any] = {}
-    for infos in by_far.values():
-        for info in infos:
-            type_ = AssociationType(info.category, info.type_id)
-            if info.label is None or type_ in PRIMARIES:
-                continue
-            word = choice_of(type_, infos)
-            if word not in found.values():
-                found[f"{info.category}:{info.type_id}"] = word
-    return found
-
-
 def _edit(request: HttpRequest, syncs: Sequence[ObjectSync]) -> str:
     """Go on with a sync's draft, or begin one."""
     user: Any = request.user
@@ -189,23 +85,19 @@ def _edit(request: HttpRequest, syncs: Sequence[ObjectSync]) -> str:
 
 
 class MappedSyncAdmin(ObjectSyncAdmin):
-    form = CheckedSyncForm
     buttons = (
         *ObjectSyncAdmin.buttons,
         Button("edit", "Edit", _edit, NEEDS[0], icon="edit", on_list=False),
     )
-    inlines: ClassVar[Any] = (*ObjectSyncAdmin.inlines, AssociationMappingInline)
 
-    def _create_formsets(
-        self, request: HttpRequest, obj: ObjectSync | None, change: bool
-    ) -> Any:
-        formsets, inlines = super()._create_formsets(  # type: ignore[misc]
-            request, obj, change
-        )
-        if request.method == "POST" and obj is not None:
-            # The sync's form, which is checked next, looks at them as one set-up.
-            obj.pending_formsets = formsets  # type: ignore[attr-defined]
-        return formsets, inlines
+    def panel(self, request: HttpRequest, sync: ObjectSync) -> dict[str, Any]:
+        mappings = AssociationMapping.objects.filter(sync=sync)
+        found = stored_look(sync)
+        return {
+            **super().panel(request, sync),
+            "sentences": list(sentences(found, sync.app)),
+            "proofs": [(m, shown_proof(m)) for m in mappings.select_related("to_sync")],
+        }
 
     def get_urls(self) -> list[URLPattern]:
         return [
@@ -225,60 +117,6 @@ class MappedSyncAdmin(ObjectSyncAdmin):
             raise PermissionDenied
         name = f"drift {sync.app.name} {sync.name}"
         return csv_answer(name, drift_rows(sync))
-
-    def definition(self, sync: ObjectSync) -> Any:
-        rows = AssociationMapping.objects.filter(sync=sync)
-        return super().definition(sync), list(rows.values_list(*COLUMNS))
-
-    def settle(self, form: Any) -> None:
-        """Store the keys that Default settings chose, and the types that were found."""
-        sync, settled = form.instance, form.settled
-        if settled is None:
-            return
-        if sync.matching == Matching.DEFAULT:
-            _keep_keys(sync, settled.match)
-        rows = Rows(getattr(sync, "pending_formsets", ()))
-        _keep_filters(rows.of("filters"), settled.filters)
-        for at, row in enumerate(rows.of("associations")):
-            path = f"{ROOT}.associations[{at}]"
-            found, mapping = form.types.get(path), row.instance
-            if found is None or mapping.pk is None:
-                continue
-            kept = dict(form.joins.get(path, {}))
-            moved = MAKES_ANOTHER & set(row.changed_data)
-            AssociationMapping.objects.filter(pk=mapping.pk).update(
-                **type_columns(found), **kept
-            )
-            # Another mapping: it begins as a first sync.
-            if set(mapping.types) != set(found) or moved:
-                AssociationLink.objects.filter(mapping=mapping).delete()
-                AssociationMapping.objects.filter(pk=mapping.pk).update(
-                    proven_at=None, sweep={}
-                )
-
-
-def _keep_filters(rows: Sequence[Any], settled: Sequence[FilterSpec]) -> None:
-    """Store values in the form in which they are exported, in the order of the page."""
-    places = dict.fromkeys(Side, 0)
-    for row, spec in zip(rows, settled, strict=True):
-        stored = SyncFilter.objects.filter(pk=row.instance.pk)
-        stored.update(value=spec.value, position=places[spec.side])
-        places[spec.side] += 1
-
-
-def _keep_keys(sync: ObjectSync, match: Any) -> None:
-    wanted = [
-        (rank, at, part.hubspot, part.app, part.normalize)
-        for rank, key in enumerate(match)
-        for at, part in enumerate(key)
-    ]
-    names = ("rank", "part", "hubspot", "app", "normalize")
-    if list(sync.match_keys.values_list(*names)) == wanted:
-        return
-    sync.match_keys.all().delete()
-    MatchKey.objects.bulk_create(
-        MatchKey(sync=sync, **dict(zip(names, row, strict=True))) for row in wanted
-    )
 
 
 admin.site.register(ObjectSync, MappedSyncAdmin)

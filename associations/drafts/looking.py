@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from associations.drafts.trees import tree_of
+from associations.models import AssociationMapping
+from associations.models import AssociationType as StoredType
 from associations.services import Types, known_types
 from associations.setup.checking import Checked, SyncCheck
 from associations.setup.keyed import first_keys
@@ -13,7 +16,7 @@ from associations.setup.labels import MissingLabel
 from associations.setup.live import link_table_of
 from associations.setup.mirrors import ends_of, stored_ends
 from associations.setup.problems import Problem, Problems
-from associations.setup.spec import SyncSpec
+from associations.setup.spec import MatchPart, SyncSpec
 from associations.setup.sync_parsing import read_sync
 from connections import services
 from connections.connectors.base import SchemaError
@@ -26,7 +29,7 @@ from connections.records import (
     Side,
     TableReport,
 )
-from connections.schemas import load_schema
+from connections.schemas import load_object, load_schema
 from syncs.models import ObjectSync, SyncDraft
 
 ROOT = "sync"
@@ -98,6 +101,49 @@ def look(draft: SyncDraft, tree: Mapping[str, Any] | None = None) -> Look:
     )
     found.settled = replace(check.spec, renamed_from=own if own != spec.name else "")
     found.joins, found.missing = check.kept, check.missing
+    return found
+
+
+def stored_look(sync: ObjectSync) -> Look:
+    """A stored sync as it was found right, without asking anybody anew."""
+    spec = read_sync(tree_of(sync), ROOT, Problems())
+    if spec is None:
+        return Look()
+    ranks: dict[int, list[MatchPart]] = {}
+    for key in sync.match_keys.all():
+        part = MatchPart("", key.hubspot, key.app, key.normalize)
+        ranks.setdefault(key.rank, []).append(part)
+    settled = replace(spec, match=tuple(tuple(p) for _, p in sorted(ranks.items())))
+    rows = list(AssociationMapping.objects.filter(sync=sync))
+    used = {t for row in rows for t in row.types}
+    known = StoredType.objects.filter(
+        account=sync.app.hubspot_id, type_id__in={t.type_id for t in used}
+    )
+    return Look(
+        spec=spec,
+        settled=settled,
+        objects=_objects(sync),
+        types={
+            link.path: row.types
+            for link, row in zip(spec.associations, rows, strict=False)
+        },
+        labels={
+            AssociationType(t.category, t.type_id): t.label or "Default" for t in known
+        },
+    )
+
+
+def _objects(sync: ObjectSync) -> dict[Side, ObjectType]:
+    """The two objects, as far as they are there still."""
+    found: dict[Side, ObjectType] = {}
+    for side, owner, name in (
+        (Side.HUBSPOT, sync.app.hubspot, sync.hubspot_object),
+        (Side.APP, sync.app, sync.app_object),
+    ):
+        try:
+            found[side] = load_object(owner, name)
+        except SchemaError:
+            continue
     return found
 
 

@@ -9,6 +9,7 @@ import pytest
 from django_q.models import OrmQ
 from playwright.sync_api import Page, expect
 
+from associations.drafts import edit
 from connections import tasks
 from connections.models import HubSpotAccount
 from syncs.models import SyncRun
@@ -27,6 +28,20 @@ ADDRESSES = (
     "/admin/connections/hubspotaccount/{account}/change/",
     "/admin/syncs/objectsync/",
     "/admin/syncs/objectsync/{sync}/change/",
+    "/admin/syncs/objectsync/set-up/{app}/",
+    *(
+        f"/admin/syncs/objectsync/set-up/{{app}}/{{draft}}/{page}/"
+        for page in (
+            "select",
+            "configure",
+            "configure/field",
+            "configure/link",
+            "configure/keys",
+            "limit",
+            "limit/hubspot",
+            "review",
+        )
+    ),
     "/admin/syncs/syncrun/",
     "/admin/syncs/syncrun/{run}/change/",
     "/admin/syncs/change/",
@@ -114,6 +129,7 @@ def test_pages_fit_a_phone_and_a_desk_without_an_error(page, live_server, ada):
         "account": office.account.pk,
         "sync": office.contacts.pk,
         "run": run.pk,
+        "draft": edit(office.contacts, None).pk,
         "record": office.contacts.record_links.first().pk,
     }
     for width in WIDTHS:

@@ -217,6 +217,8 @@ class FieldPage(Page):
             "never_blank": "" if blank is None else str(blank).lower(),
         }
         hubspot = self._property(str(first["hubspot"] or ""))
+        if self.at is None:
+            first["direction"] = self._usual(app, hubspot)
         form = self._form(app, hubspot, initial=first)
         words = self.kept.get("values") or self._same_options(hubspot, form.app_field)
         form.initial.update({n: words.get(v, "") for n, v in form.option_rows})
@@ -246,7 +248,10 @@ class FieldPage(Page):
             return self._shown(form)
         at = len(tree["fields"]) if self.at is None else self.at
         tree["fields"][at : at + 1] = [form.mapping()]
-        wrong = self.problems_of(tree, f"fields[{at}]")
+        # What is wrong with it, or with another mapping because of it.
+        own = self.problems_of(tree, f"fields[{at}]")
+        rest = [p for p in self.problems_of(tree, "fields") if p not in own]
+        wrong = [*own, *(p for p in rest if p not in self.look.problems)]
         places = {
             f"fields[{at}].{name}": name
             for name in ("hubspot", "direction", "conflict", "values")
@@ -279,6 +284,13 @@ class FieldPage(Page):
         word = "".join(c for c in field.name.casefold() if c.isalnum())
         named_so = [f for f in hubspot.fields if f.name.casefold() == word]
         return next((f.name for f in named_so if usual_way(f, field)), "")
+
+    def _usual(self, app: ObjectType, hubspot: Field | None) -> str:
+        """The direction in which all values fit, where that is less than the sync's."""
+        field = app.field(self.app_name)
+        way = usual_way(hubspot, field) if hubspot and field else ""
+        own = str(self.draft.tree.get("direction", "two_way"))
+        return way if own == "two_way" and way != own else ""
 
     def _same_options(self, one: Field | None, other: Field | None) -> dict[str, str]:
         """Options that have one name on both sides, but for letter case."""

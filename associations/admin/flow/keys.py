@@ -17,15 +17,18 @@ from connections.records import Side
 
 Json = dict[str, Any]
 SPARE = 2  # blank rows
-KEYS = [(str(n), f"Key {n}") for n in range(1, 6)]
+MOST = 5
+KEYS = [(str(n), f"Key {n}") for n in range(1, MOST + 1)]
 
 
 class PartForm(forms.Form):
     """One pair of fields; pairs of one key must agree together."""
 
-    def __init__(self, *args: Any, hubspot: Any, app: Any, **kw: Any) -> None:
+    def __init__(
+        self, *args: Any, hubspot: Any, app: Any, number: int, **kw: Any
+    ) -> None:
         super().__init__(*args, **kw)
-        self.fields["key"] = choice("Tried as", KEYS, initial="1")
+        self.fields["key"] = choice("Tried as", KEYS, initial=str(min(number, MOST)))
         self.fields["app"] = choice("App's field", app, required=False)
         self.fields["hubspot"] = choice("HubSpot property", hubspot, required=False)
         self.fields["normalize"] = choice(
@@ -47,6 +50,13 @@ def rows_of(match: list[Json]) -> list[Json]:
         for at, key in enumerate(match, start=1)
         for part in key.get("all", [key])
     ]
+
+
+class NumberedRows(forms.BaseFormSet[PartForm]):
+    """A blank row is a key of its own, tried last, unless it is given another number."""
+
+    def get_form_kwargs(self, index: int | None) -> Json:
+        return {**super().get_form_kwargs(index), "number": (index or 0) + 1}
 
 
 class KeysPage(Page):
@@ -73,7 +83,7 @@ class KeysPage(Page):
             )
             for side in Side
         }
-        made = forms.formset_factory(PartForm, extra=SPARE, max_num=20)
+        made = forms.formset_factory(PartForm, NumberedRows, extra=SPARE, max_num=20)
         kwargs = {"hubspot": choices[Side.HUBSPOT], "app": choices[Side.APP]}
         return made(data, initial=first, form_kwargs=kwargs, prefix="key")
 

@@ -225,7 +225,7 @@ class LimitPage(Page):
         return self.go("limit", "#filters")
 
     def _shown(self, form: LimitForm) -> HttpResponse:
-        spec = self.look.spec
+        spec = self.look.settled or self.look.spec
         zone = spec.timezone if spec else "UTC"
         counts = shown_count(self.draft)
         sides = [
@@ -297,6 +297,8 @@ class FilterForm(forms.Form):
             self.add_error("field", "Select what it is about.")
         if operator and not lines and operator not in VALUELESS:
             self.add_error("value", f"{WORDS[operator]}: give a value.")
+        if operator in VALUELESS and lines:
+            self.add_error("value", f"{WORDS[operator]}: it takes no value.")
         if operator not in LISTS:
             # Several of them are a set of options, or too many: the check tells.
             cleaned["value"] = lines if len(lines) > 1 else next(iter(lines), None)

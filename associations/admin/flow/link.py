@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from django import forms
@@ -13,9 +14,8 @@ from associations.admin.flow.select import directions, first_url
 from associations.admin.forms import LabelsField, TypeField
 from associations.drafts import look
 from associations.drafts.publishing import make_missing
-from associations.drafts.types import labels_between
+from associations.drafts.types import labels_from
 from connections import services
-from connections.connectors.base import ConnectorError
 from connections.connectors.registry import capabilities
 from connections.records import ObjectType, Side
 from syncs.models import ObjectSync
@@ -177,6 +177,7 @@ class LinkPage(Page):
             return None
         return self.look.schemas[Side.APP].object(self.reference.target)
 
+    @cached_property
     def syncs(self) -> list[ObjectSync]:
         """The syncs that links may lead to: of what the field points to."""
         rows = ObjectSync.objects.filter(app=self.app, archived_at=None)
@@ -194,7 +195,7 @@ class LinkPage(Page):
     def targets(self) -> list[tuple[str, str]]:
         names = [
             (s.name, s.name if s.enabled else f"{s.name} · off: its links wait")
-            for s in self.syncs()
+            for s in self.syncs
         ]
         target, own = self.target(), self.obj(Side.APP)
         if target is None or (own is not None and own.id == target.id):
@@ -208,20 +209,15 @@ class LinkPage(Page):
         schema = self.look.schemas.get(Side.HUBSPOT)
         if near is None or schema is None:
             return {}, {}
-        fars = {schema.object(sync.hubspot_object) for sync in self.syncs()}
+        fars = {schema.object(sync.hubspot_object) for sync in self.syncs}
         if self.reference is None or self.target() == self.obj(Side.APP):
             fars.add(near)
-        labels: dict[str, Any] = {}
-        shown: dict[str, str] = {}
-        for far in fars:
-            if far is None:
-                continue
-            try:
-                found = labels_between(self.app.hubspot, near, far)
-            except ConnectorError:
-                continue  # the check says so beside the field
-            labels |= {name: word for name, word, _ in found}
-            shown |= {name: words for name, _, words in found}
+        known = [far for far in fars if far is not None]
+        found = labels_from(
+            self.app.hubspot, near, known, ask=self.reference is not None
+        )
+        labels = {name: word for name, word, _ in found}
+        shown = {name: words for name, _, words in found}
         return labels, shown
 
     def get(self) -> HttpResponse:

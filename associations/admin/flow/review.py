@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -99,11 +100,24 @@ class ReviewPage(Page):
             # The schedule goes on, too, where a test paused it.
             ObjectSync.objects.filter(pk=sync.pk).update(paused=False)
             run = self._start(sync, wait=True)
+            self._log(sync)
             draft.delete()
         self.say(f"{sync.name} is saved, and its run {run.pk} is queued.")
         if back is not None:
             return HttpResponseRedirect(address(back, "configure") + "#references")
         return HttpResponseRedirect(page_url(run))
+
+    def _log(self, sync: ObjectSync) -> None:
+        """Keep who saved it, and what it was and is."""
+        said = "Set up" if self.draft.new else "Edited"
+        user: Any = self.request.user
+        LogEntry.objects.log_actions(
+            user.pk,
+            [sync],
+            ADDITION if self.draft.new else CHANGE,
+            change_message=f"{said} in the set-up flow, revision {sync.revision}.",
+            single_object=True,
+        )
 
     def _leave(self) -> HttpResponse:
         self.draft.step = "review"

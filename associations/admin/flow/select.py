@@ -59,7 +59,7 @@ class SelectForm(forms.Form):
         self.fixed = draft is not None and draft.sync_id is not None
         if not self.fixed:
             mine = [(o["name"], named(o["name"], o["label"])) for o in _objects(app)]
-            label = f"{app.name}'s object"
+            label = f"Object of {app.name}"
             self.fields["app_object"] = choice(label, [PICK, *mine])
         self.fields["direction"] = radio(
             "Which way", directions(app), initial="two_way"
