@@ -69,6 +69,16 @@ class SyncedAppAdmin(ConnectedAppAdmin):
             )
         )
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        """A list whose rows lead to an app's first tab."""
+        plain: Any = super().get_changelist(request, **kwargs)
+
+        class Rows(plain):  # type: ignore[misc]
+            def url_for_result(self, result: ConnectedApp) -> str:
+                return page_url(result)
+
+        return Rows
+
     @admin.display(description="syncs on", ordering="on_count")
     def syncs_on(self, obj: Any) -> int:
         return int(obj.on_count)
