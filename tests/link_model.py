@@ -23,7 +23,7 @@ from associations.engine.edges import (
     Types,
 )
 from associations.engine.links import merge
-from associations.run.insisting import Insister
+from associations.run.insisting import Insister, less
 from connections.catalogue import Code
 from connections.records import AssociationType, Edge, Linked, Outcome, Side
 
@@ -181,6 +181,9 @@ class Office:
         self._faults: Iterator[Fault] = iter(())
         # Writes that a process died in: what was sent, and what was known before.
         self._sent: list[tuple[Insister, str, Edge]] = []
+        # As the writer knows it: what HubSpot had when the run planned, what it took off.
+        self._known: dict[str, dict[str, Types]] = {}
+        self._taken: list[tuple[tuple[str, str], Types | None]] = []
         self.hubspot = HubSpot(ways, lambda: next(self._faults, "ok"))
         self.contacts = {contact: Contact() for contact in contacts}
 
@@ -223,6 +226,7 @@ class Office:
             self._recover()
             for _ in range(PASSES):
                 planned = {contact: self.plan(contact) for contact in due}
+                self._known = {str(c): self._links_of(c) for c in due}
                 for contact, result in planned.items():
                     look(contact, result)
                     self._keep_standing(contact, result)
@@ -239,8 +243,13 @@ class Office:
         for insister, kind, edge in self._sent:
             if kind != "dissociate":
                 ends = edge.from_id, edge.to_id
+                insister.known = less(insister.known, self._taken)
                 insister.recover({ends: edge}, taken_off=kind == "unlabel")
         self._sent.clear()
+        self._taken.clear()
+
+    def _links_of(self, contact: int) -> dict[str, Types]:
+        return {str(far): types for far, types in self.hubspot.of(contact).items()}
 
     def _keep_standing(self, contact: int, result: Result) -> None:
         """What stands whatever is written; what is being changed waits for its outcome."""
@@ -274,10 +283,17 @@ class Office:
     ) -> None:
         """One write of one pair, as the writer sends it."""
         ends = str(contact), str(write.far_key)
-        known = {str(contact): {str(f): t for f, t in self.hubspot.of(contact).items()}}
-        insister = Insister(self.hubspot, "0-1", "0-2", known)  # type: ignore[arg-type]
+        insister = Insister(
+            self.hubspot,  # type: ignore[arg-type]
+            "0-1",
+            "0-2",
+            self._known,
+        )
         edges = {ends: Edge(*ends, write.types)}
         self._sent.append((insister, write.kind, edges[ends]))
+        if write.kind != "associate":
+            whole = write.kind == "dissociate"
+            self._taken.append((ends, None if whole else write.types))
         off = {ends: Edge(*ends, write.off)} if write.off else {}
         kept = insister.take_off(off)
         call = getattr(self.hubspot, write.kind)
@@ -291,6 +307,8 @@ class Office:
         still = insister.still_on(off, kept)
         if not outcomes[ends].uncertain:
             self._sent.pop()
+            if write.kind != "associate" and not outcomes[ends].ok:
+                self._taken.pop()
         for change in changes:
             found = still.get(ends) if change.kind == "unlink" else None
             if (found or outcomes[ends]).ok:

@@ -397,3 +397,32 @@ def test_a_process_that_dies_beside_a_primary_loses_no_other_type(
     before = office.snapshot()
     office.run()
     assert office.snapshot() == before
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("second", ["list", "label"])
+@pytest.mark.parametrize("died", ["killed", "killed after"])
+@pytest.mark.parametrize("ways", WAYS)
+def test_what_the_run_itself_took_off_does_not_come_back_with_the_former_primary(
+    ways, died, second
+):
+    kind, type_ = {"list": ("default", PLAIN), "label": ("label", Y)}[second]
+    rules = [
+        MappingRule("primary", PRIMARY, "primary"),
+        MappingRule(second, type_, kind, many=True),
+    ]
+    for faults in ((), ("ok", died), ("ok", "ok", died)):
+        office = Office(rules, ways, (1,), dict.fromkeys(FARS, "paired"))
+        office.hubspot.link(1, 11, {PRIMARY, type_})
+        office.contacts[1].fields = {"primary": [11], second: [11]}
+        office.run()
+        office.contacts[1].fields = {"primary": [12], second: [12]}
+        office.run(faults)
+        office.run()
+        ends = office.hubspot.of(1)
+        assert ends[12] == frozenset({PLAIN, PRIMARY, type_})
+        left: set[Types | None] = {None if second == "list" else frozenset({PLAIN})}
+        if ways.primary_archive == "removes_pair":
+            left.add(None)  # an account may have no plain link without its primary
+        assert ends.get(11) in left
+        assert office.contacts[1].fields == {"primary": [12], second: [12]}

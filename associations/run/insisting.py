@@ -68,12 +68,13 @@ class Insister:
         Args: edges, as they were sent; outcomes, what became of each.
         Returns: the outcomes that are better now.
         """
-        former = {
-            ends: edge
+        refused = {
+            ends: edges[ends]
             for ends in _refused(outcomes)
-            if outcomes[ends].code in OF_ONE_PRIMARY
-            and (edge := self._former(edges[ends])) is not None
+            if outcomes[ends].code in OF_ONE_PRIMARY and self._former(edges[ends])
         }
+        self._look_again(refused)
+        former = {e: f for e, edge in refused.items() if (f := self._former(edge))}
         taken = {(edge.from_id, edge.to_id): edge for edge in former.values()}
         demoted = self._each(self.hubspot.unlabel, taken)
         demoted |= self.unlabel(taken, demoted)
@@ -174,6 +175,15 @@ class Insister:
         held = {(i, e.to_id): e.types for i, links in now.items() for e in links}
         return [(ends, held.get(ends, NO_TYPES)) for ends in edges if ends[0] in now]
 
+    def _look_again(self, edges: Mapping[Ends, Edge]) -> None:
+        """Know what records are linked to by now: what the run itself took off since it
+        was planned must not be written again."""
+        ids = sorted({from_id for from_id, _ in edges})
+        if ids:
+            now = self.hubspot.associations(self.from_object, self.to_object, ids)
+            fresh = {i: {e.to_id: e.types for e in links} for i, links in now.items()}
+            self.known = {**self.known, **fresh}
+
     def _former(self, edge: Edge) -> Edge | None:
         led = edge.types & ONE_PRIMARY
         for to_id, types in self.known.get(edge.from_id, {}).items():
@@ -186,6 +196,19 @@ class Insister:
             return {}
         written = write(self.from_object, self.to_object, list(edges.values()))
         return dict(zip(edges, written, strict=True))
+
+
+def less(known: Known, taken: Iterable[tuple[Ends, Types | None]]) -> Known:
+    """What records are linked to without what was taken off pairs; None: all of it."""
+    left = {from_id: dict(pairs) for from_id, pairs in known.items()}
+    for (from_id, to_id), types in taken:
+        pairs = left.get(from_id, {})
+        rest = pairs.get(to_id, NO_TYPES) - types if types is not None else NO_TYPES
+        if rest:
+            pairs[to_id] = rest
+        else:
+            pairs.pop(to_id, None)
+    return left
 
 
 def _refused(outcomes: Mapping[Ends, Outcome]) -> Iterable[Ends]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -10,7 +10,7 @@ from django.db import transaction
 from associations.run.carrying import Carrier
 from associations.run.closing import later_syncs
 from associations.run.ends import AppEnd, by_end, by_kind
-from associations.run.insisting import Insister, Types
+from associations.run.insisting import Ends, Insister, Types, less
 from associations.run.keeping import COUNTED, KINDS, count, keep, keep_failing
 from associations.run.mappings import Pair
 from associations.run.reading import read_links
@@ -81,7 +81,7 @@ class LinkWriter:
                 grouped.setdefault(at, []).append(change)
         for (to_object, op), changes in grouped.items():
             from_object = self.session.object_on(Side.HUBSPOT).id
-            known = _known(changes)
+            known = less(_known(changes), _taken(changes))
             insister = Insister(self.session.hubspot, from_object, to_object, known)
             insister.recover(_edges(changes), taken_off=op == "unlabel")
 
@@ -422,6 +422,24 @@ def _known(changes: Sequence[Change]) -> dict[str, dict[str, Types]]:
         for change in changes
         if change.link is not None
     }
+
+
+def _taken(changes: Sequence[Change]) -> Iterator[tuple[Ends, Types | None]]:
+    """What their runs took off pairs beside these changes, on purpose."""
+    rows = Change.objects.filter(
+        run__in={c.run_id for c in changes},
+        link__in={c.link_id for c in changes},
+        side=Side.HUBSPOT,
+        after__op__in=TAKING,
+        outcome__in=(ChangeOutcome.APPLIED, ChangeOutcome.SENT),
+    ).select_related("link", "other_link")
+    for row in rows:
+        near, far = row.link, row.other_link
+        if near is None or far is None or row.undoes:
+            continue
+        whole = row.after["op"] == "dissociate"
+        ends = near.hubspot_id or "", far.hubspot_id or ""
+        yield ends, None if whole else types_of(row.after["types"])
 
 
 __all__ = ["COUNTED", "KINDS", "LinkWriter"]
