@@ -7,6 +7,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from config.chart import last_days
 from connections.models import ConnectedApp, HubSpotAccount, RateBudget
 from syncs import services
 from syncs.admin.health import Health, healths, with_runs
@@ -24,17 +25,20 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     user = request.user
     shown: list[Health] = []
     runs: list[SyncRun] = []
+    days: list[dict[str, Any]] = []
     if user.has_perm("syncs.view_objectsync"):
         syncs = ObjectSync.objects.filter(archived_at=None, app__archived_at=None)
         shown = healths(with_runs(syncs.select_related("app")))
     if user.has_perm("syncs.view_syncrun"):
         whole = SyncRun.objects.filter(parent=None)
         runs = list(whole.select_related("app", "started_by")[:RUNS])
+        days = last_days()
     context |= {
         "title": "Home",
         "cards": cards(shown),
         "healths": shown,
         "runs": runs,
+        "days": days,
         "accounts": _accounts()
         if user.has_perm("connections.view_hubspotaccount")
         else [],

@@ -31,6 +31,7 @@ ESSENTIAL = {
     "tests/test_crowds.py": "sets of ids by the thousand",
     "tests/test_drift.py": "joins over links",
     "tests/test_explain.py::test_each_gate_that_is_shut_says_why_and_what_to_do": "reading what stands",
+    "tests/test_flow.py::test_an_edit_of_a_sync_at_work_is_tried_apart_and_reads_only_what_it_lacks": "rows copied with their keys",
     "tests/test_gone.py::test_asked_it_waits_over_runs_and_is_done_once_approved": "twins by key",
     "tests/test_handover.py": "DISTINCT over several tables",
     "tests/test_identity.py": "matching in the database",

@@ -152,6 +152,15 @@ def test_home_gives_the_totals_that_the_last_runs_left(admin_client, office):
     assert "4,321" in admin_client.get("/admin/").content.decode()
 
 
+def test_home_charts_the_runs_and_writes_of_the_last_days(admin_client, office):
+    past_run(office, None, dry_run=True)  # a preview writes nothing
+    days = admin_client.get("/admin/").context["days"]
+    assert len(days) == 7
+    # Thirteen runs of two syncs, each with 4 + 5 records made.
+    assert (days[-1]["runs"], days[-1]["written"]) == (13, 13 * 2 * 9)
+    assert {day["written"] for day in days[:-1]} == {0}
+
+
 def test_an_empty_home_says_what_to_do_next(admin_client):
     answer = admin_client.get("/admin/")
     assert reverse("admin:connections_hubspotaccount_add") in answer.content.decode()
