@@ -320,7 +320,8 @@ class Campaign(People):
         for change in services.waiting():
             if change.link is not None:
                 found.add(self.record_of(change.link))
-        for link in AssociationLink.objects.exclude(state=LinkState.IN_SYNC):
+        links = AssociationLink.objects.exclude(state=LinkState.IN_SYNC)
+        for link in links.select_related("link"):
             found.add((*(self.record_of(link.link) or ("", "")), LINK))
         return found - {None}
 
