@@ -426,3 +426,26 @@ def test_what_the_run_itself_took_off_does_not_come_back_with_the_former_primary
             left.add(None)  # an account may have no plain link without its primary
         assert ends.get(11) in left
         assert office.contacts[1].fields == {"primary": [12], second: [12]}
+
+
+@pytest.mark.unit
+def test_a_pair_kept_for_another_field_goes_with_that_ones_link():
+    rules = [
+        MappingRule("one", PLAIN, "default"),
+        MappingRule("label", Y, "label", many=True, direction="to_hubspot"),
+    ]
+    ways = Ways(first_link_primary="never")
+    office = Office(rules, ways, (1,), dict.fromkeys(FARS, "paired"))
+    office.hubspot.link(1, 11, {Y})
+    office.contacts[1].fields = {"one": [11], "label": [11]}
+    office.run()
+    office.contacts[1].fields["one"] = [12]
+    result = office.plan(1)
+    assert [(c.kind, c.far_key, c.rule) for c in result.changes] == [
+        ("link", 12, "app moved")
+    ]
+    office.run()
+    assert office.hubspot.of(1).keys() == {11, 12}
+    office.contacts[1].fields["label"] = []
+    office.run()
+    assert office.hubspot.of(1) == {12: frozenset({PLAIN})}

@@ -187,6 +187,35 @@ def test_the_rest_of_one_records_links_can_be_approved_in_a_second_step(advised)
     assert ann.record == "ann@x.example"
 
 
+def test_one_of_two_changes_of_a_pair_is_written_without_the_other(advised):
+    world = advised
+    mail = "bob@x.example"
+    world.sql("UPDATE people SET advises_id = company_id WHERE email = %s", mail)
+    world.run()
+    held = {c.pk: c for c in services.waiting()}
+    services.execute(
+        services.approve_run(next(iter(held.values())).run_id, trigger=Trigger.COMMAND)
+    )
+    both = world.links()[mail, "c0.example"]
+    plain, primary = (("HUBSPOT_DEFINED", i) for i in (279, 1))
+    assert both > {plain, primary}
+    for first, left in (("advises_id", {plain, primary}), ("company_id", {plain})):
+        world.sql("UPDATE people SET company_id = NULL, advises_id = NULL")
+        world.run()
+        (change,) = (
+            c
+            for c in services.waiting().filter(record=mail)
+            if c.before["field"] == first
+        )
+        run = services.approve_run(
+            change.run_id, only=[change.pk], trigger=Trigger.COMMAND
+        )
+        services.execute(run)
+        change.refresh_from_db()
+        assert change.outcome == ChangeOutcome.APPLIED, change.error_text
+        assert world.links()[mail, "c0.example"] == left
+
+
 def in_app(world: World, mail: str) -> tuple[int | None, int | None]:
     rows = world.sql("SELECT company_id, advises_id FROM people WHERE email = %s", mail)
     found: tuple[int | None, int | None] = rows[0]

@@ -14,6 +14,7 @@ Status = Literal["paired", "pending", "invisible", "excluded"]
 HIDDEN = ("invisible", "excluded")  # edges there stay as they are
 Kind = Literal["link", "unlink", "relabel"]
 NO_TYPES: Types = frozenset()
+Part = tuple[Types, Types]  # what one mapping puts on a pair, and what it takes off
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +137,14 @@ class PairWrite:
     dissociate, or unlabel (take only these types off).
 
     `off` are types that an associate leaves out: an account that adds what is written to
-    what stands must be told to take them off."""
+    what stands must be told to take them off. `parts` are what each mapping puts on the
+    pair and takes off it, by its key: some of them may have to go without the others."""
 
     far_key: int
     kind: Literal["associate", "dissociate", "unlabel"]
     types: Types
     off: Types = NO_TYPES
+    parts: Mapping[str, Part] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,14 +200,24 @@ class Pairs:
         self._added: dict[int, set[AssociationType]] = {}
         self._removed: dict[int, set[AssociationType]] = {}
         self._led: dict[AssociationType, int] = {}  # where a primary goes
+        self._parts: dict[int, dict[str, Part]] = {}
 
-    def add(self, far: int, types: Types) -> None:
+    def add(self, key: str, far: int, types: Types) -> None:
+        """Put types on a pair for a mapping."""
+        self._part(key, far, (types, NO_TYPES))
         self._added.setdefault(far, set()).update(types)
         for type_ in types & ONE_PRIMARY:
             self._led[type_] = far
 
-    def remove(self, far: int, types: Types) -> None:
+    def remove(self, key: str, far: int, types: Types) -> None:
+        """Take types off a pair for a mapping."""
+        self._part(key, far, (NO_TYPES, types))
         self._removed.setdefault(far, set()).update(types)
+
+    def _part(self, key: str, far: int, part: Part) -> None:
+        mine = self._parts.setdefault(far, {})
+        added, removed = mine.get(key, (NO_TYPES, NO_TYPES))
+        mine[key] = added | part[0], removed | part[1]
 
     def others(self, far: int, types: Types) -> Types:
         """What a pair carries besides the plain type and these."""
@@ -212,6 +225,7 @@ class Pairs:
 
     def writes(self) -> Iterator[PairWrite]:
         for far in sorted({*self._added, *self._removed}):
+            parts = self._parts[far]
             added = self._added.get(far, set())
             removed = self._removed.get(far, set()) - added
             if added:
@@ -221,8 +235,8 @@ class Pairs:
                 off = (
                     held - types - moved
                 )  # HubSpot takes a primary that moves off itself
-                yield PairWrite(far, "associate", types, off)
+                yield PairWrite(far, "associate", types, off, parts)
             elif self.plain in removed:
-                yield PairWrite(far, "dissociate", NO_TYPES)
+                yield PairWrite(far, "dissociate", NO_TYPES, parts=parts)
             else:
-                yield PairWrite(far, "unlabel", frozenset(removed))
+                yield PairWrite(far, "unlabel", frozenset(removed), parts=parts)

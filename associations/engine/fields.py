@@ -171,11 +171,13 @@ class Field:
                 return
             if self._kept_for_another(far):
                 return
-            self.pairs.remove(far, rule.types)
+            self.pairs.remove(rule.key, far, rule.types)
         elif self._takes_pair(far):
-            self.pairs.remove(far, rule.types | {self.pairs.plain})
+            self.pairs.remove(rule.key, far, rule.types | {self.pairs.plain})
         else:
-            self.pairs.remove(far, rule.types & self.hubspot.get(far, NO_TYPES))
+            self.pairs.remove(
+                rule.key, far, rule.types & self.hubspot.get(far, NO_TYPES)
+            )
         self._change(Side.HUBSPOT, "unlink", far, text, why, far)
 
     def _kept(self, far: int) -> bool:

@@ -219,23 +219,23 @@ class _Pair:
         left = held - off
         if wanted:
             if off:
-                pairs.remove(far, off)
+                pairs.remove(rule.key, far, off)
             if new := wanted - held:
-                pairs.add(far, new)
+                pairs.add(rule.key, far, new)
             left |= wanted
         elif held - frozenset(rule.ranked) - {plain}:
             # Something that no row stands for is on the pair: it stays.
             if not off:
                 self._say_kept()
                 return
-            pairs.remove(far, off)
+            pairs.remove(rule.key, far, off)
         elif self.owner.holders.keeps(far, rule):
             self.result.noted.append(kept(rule.key, far))
             if not off:
                 return
-            pairs.remove(far, off)
+            pairs.remove(rule.key, far, off)
         else:
-            pairs.remove(far, off | {plain})
+            pairs.remove(rule.key, far, off | {plain})
             left = NO_TYPES
         after = rule.edge(left)
         base = self._common(after, self.here)

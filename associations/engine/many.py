@@ -44,7 +44,7 @@ class ManyField(Field):
         if target is Side.HUBSPOT and gone:
             self._unlink(far, "The app's field no longer holds it.", why, wanted)
         elif target is Side.HUBSPOT:
-            self.pairs.add(far, self.rule.types)
+            self.pairs.add(self.rule.key, far, self.rule.types)
             self._change(Side.HUBSPOT, "link", far, "The app has the link.", why, None)
         elif gone:
             wanted[:] = [k for k in wanted if k != far]  # a list may hold it twice

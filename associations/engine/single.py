@@ -173,11 +173,12 @@ class SingleField(Field):
             )
         )
         if ended in self.held and not self._frozen(ended) and not stays:
-            if self._let_go(ended, why):
+            # Where another field keeps the pair, it goes with that one's link.
+            if self._let_go(ended, why) or self._kept(ended):
                 ended = None
             else:
                 why = f"conflict: {self.rule.conflict}"
-        self.pairs.add(far, self.rule.types)
+        self.pairs.add(self.rule.key, far, self.rule.types)
         text = (
             "The app's field holds another record."
             if moves

@@ -13,7 +13,7 @@ from associations.run.mappings import Mapped, Pair
 from associations.run.mirroring import Mirrors
 from associations.run.proving import Proof, Seen
 from associations.run.refusing import Refused, Refuser
-from associations.run.stored import FOLLOWS, types_json
+from associations.run.stored import FOLLOWS, PARTS, parts_json, types_json
 from associations.run.vanished import find_gone, find_lost_labels
 from connections.catalogue import Code
 from connections.records import Linked, Side
@@ -226,6 +226,8 @@ class LinkPlanner:
             write = self._write(result.hubspot, change.far_key)
             types = types_json(write.types)
             before |= {"types": far_types, "shown": self.causes.shown(far_types)}
+            if len(result.hubspot) > 1 or len(write.parts) > 1:
+                after[PARTS] = parts_json(write.parts)
             after |= {
                 "op": write.kind,
                 "types": types,

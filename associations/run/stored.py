@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from associations.engine.edges import Part
 from connections.records import AssociationType
 from syncs.models import Change, RecordLink
 
 # In `Change.after` of what is to be written only once another unlink took its pair off.
 FOLLOWS = "follows"
+# There, of a write that several mappings share: what each adds and takes off.
+PARTS = "parts"
 
 
 def types_json(types: Iterable[AssociationType]) -> list[list[Any]]:
@@ -20,6 +23,14 @@ def types_json(types: Iterable[AssociationType]) -> list[list[Any]]:
 def types_of(stored: Iterable[Sequence[Any]]) -> frozenset[AssociationType]:
     """What `types_json` stored."""
     return frozenset(AssociationType(str(c), int(i)) for c, i in stored)
+
+
+def parts_json(parts: Mapping[str, Part]) -> dict[str, list[list[list[Any]]]]:
+    """What each mapping wants of a pair as a change stores it."""
+    return {
+        key: [types_json(added), types_json(removed)]
+        for key, (added, removed) in parts.items()
+    }
 
 
 def stored_ids(link: RecordLink, field: str) -> list[str]:

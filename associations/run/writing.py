@@ -13,6 +13,7 @@ from associations.run.ends import AppEnd, by_end, by_kind
 from associations.run.insisting import Ends, Insister, Types, less
 from associations.run.keeping import COUNTED, KINDS, count, keep, keep_failing
 from associations.run.mappings import Pair
+from associations.run.parting import part
 from associations.run.reading import read_links
 from associations.run.restoring import RESTORE, Restorer, Standing
 from associations.run.stored import FOLLOWS, types_json, types_of
@@ -98,7 +99,10 @@ class LinkWriter:
 
     def _to_hubspot(self, batch: list[Change]) -> None:
         batch = self._ready(batch)
+        whole = len(batch)
         batch = self._unmoved(batch)
+        if self.session.run.as_planned or len(batch) < whole:
+            batch = self._without(batch, part(self.session, batch, self.pairs))
         grouped: dict[tuple[str, str], list[Change]] = {}
         for change in batch:
             op = str(change.after["op"])
