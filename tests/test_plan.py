@@ -277,9 +277,14 @@ def test_a_field_keeps_its_record_where_the_pair_could_not_be_taken_off(advised)
     world.sandbox.control.set_faults("status=400,path=batch/archive")
     world.run()
     assert in_app(world, "ann@x.example") == (1, None)
+    (stayed,) = Change.objects.filter(side="app", kind="unlink")
+    assert stayed.outcome == ChangeOutcome.SKIPPED
+    assert "in HubSpot" in stayed.error_text
+    # While the unlink rests, what was to follow it rests with it.
+    assert not world.run(dry_run=True)["syncs"][1]["edges"]
     assert world.primary()["ann@x.example"] == "c0.example"
     world.sandbox.control.set_faults()
-    world.run()
+    world.run(full=True)  # tries again what was refused
     assert in_app(world, "ann@x.example") == (None, None)
 
 

@@ -59,18 +59,13 @@ def part(
 
 
 def _take(session: Session, change: Change, write: PairWrite, pair: Pair) -> None:
-    fresh = {
-        "op": write.kind,
-        "types": types_json(write.types),
-        "off": types_json(write.off),
-    }
+    types = types_json(write.types)
+    fresh = {"op": write.kind, "types": types, "off": types_json(write.off)}
     if all(change.after.get(name) == value for name, value in fresh.items()):
         return
-    left: list[Any] = (
-        fresh["types"]
-        if write.kind != "unlabel"
-        else [t for t in change.before.get("types", ()) if t not in fresh["types"]]
-    )
+    left: list[Any] = types
+    if write.kind == "unlabel":
+        left = [t for t in change.before.get("types", ()) if t not in types]
     change.after |= fresh | {"shown": Causes(session, pair).shown(left)}
 
 
@@ -84,7 +79,7 @@ def _write(change: Change, going: Sequence[Change], pair: Pair) -> PairWrite:
     }
     pairs = Pairs({key: types for key, types in held.items() if types}, pair.plain)
     for row in going:
-        added, removed = map(types_of, row.after[PARTS][row.mapping_key])
+        added, removed = map(types_of, row.after[PARTS].get(row.mapping_key, ((), ())))
         if added:
             pairs.add(row.mapping_key, row.other_link_id or 0, added)
         if removed or not added:

@@ -179,9 +179,13 @@ class LinkPlanner:
             return
         changing: dict[str, set[int]] = {}
         resting = self.ledger.resting(link)
-        for change in result.changes:
-            if (change.mapping_key, change.far_key) not in resting:
+        goes = [c for c in result.changes if (c.mapping_key, c.far_key) not in resting]
+        led = {c.far_key for c in goes if c.side is Side.HUBSPOT}
+        for change in goes:
+            # What follows an unlink rests with it.
+            if not change.follows or change.far_key in led:
                 self._change(link, change, result)
+        for change in result.changes:
             mine = changing.setdefault(change.mapping_key, set())
             mine |= {*change.ends, *([change.far_key] if change.far_key else [])}
         for mapped in self.pair.mappings:

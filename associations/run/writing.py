@@ -102,7 +102,9 @@ class LinkWriter:
         whole = len(batch)
         batch = self._unmoved(batch)
         if self.session.run.as_planned or len(batch) < whole:
-            batch = self._without(batch, part(self.session, batch, self.pairs))
+            alone = part(self.session, batch, self.pairs)
+            text = "What was to keep the link in HubSpot is not written with this."
+            batch = self._without(batch, alone, text)
         grouped: dict[tuple[str, str], list[Change]] = {}
         for change in batch:
             op = str(change.after["op"])
@@ -186,7 +188,8 @@ class LinkWriter:
         batch = self._ready(batch)
         batch = self._without(batch, self._moved_in_app(batch))
         follows = [c for c in batch if c.after.get(FOLLOWS)]
-        batch = self._without(batch, self._led_nowhere(follows))
+        stay = self._led_nowhere(follows)
+        batch = [c for c in batch if c not in stay]
         if self.session.run.as_planned:
             batch = self._unmoved_origin(batch)
         if not batch:
@@ -218,7 +221,7 @@ class LinkWriter:
         ]
 
     def _led_nowhere(self, follows: Sequence[Change]) -> list[Change]:
-        """Those whose pair this run did not take off HubSpot, as was to come first."""
+        """Set aside those whose pair this run did not take off HubSpot before."""
         if not follows:
             return []
         gone = Change.objects.filter(
@@ -229,7 +232,13 @@ class LinkWriter:
             outcome=ChangeOutcome.APPLIED,
         )
         ends = set(gone.values_list("link_id", "other_link_id"))
-        return [c for c in follows if (c.link_id, c.other_link_id) not in ends]
+        stay = [c for c in follows if (c.link_id, c.other_link_id) not in ends]
+        for change in stay:
+            # Nothing moved: to look again now would try again what was just refused.
+            text = "The unlink in HubSpot that was to take this along was not written."
+            close(change, ChangeOutcome.SKIPPED, "", text)
+        save_changes(stay)
+        return stay
 
     def _unmoved_origin(self, batch: list[Change]) -> list[Change]:
         """In an applied plan HubSpot's links must still be what the plan was made from."""
@@ -301,13 +310,18 @@ class LinkWriter:
             return True
         return scope_elsewhere(self.session, pair.to_sync).inside(far)
 
-    def _without(self, batch: list[Change], moved: list[Change]) -> list[Change]:
+    def _without(
+        self,
+        batch: list[Change],
+        moved: list[Change],
+        text: str = "The link changed after this was planned.",
+    ) -> list[Change]:
         for change in moved:
             close(
                 change,
                 ChangeOutcome.DRIFTED,
                 Code.CHANGED_SINCE_PLAN,
-                "The link changed after this was planned.",
+                text,
             )
         save_changes(moved)
         self._dirty(moved)
