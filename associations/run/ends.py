@@ -220,6 +220,8 @@ class ReferenceEnd:
         link = change.link
         if link is None or "ids" not in change.before:
             return False
+        if not (link.app_references.get(self.slot) or {}).get("complete", True):
+            return True  # a list that is not shown whole cannot be written whole
         held: list[str] = change.before["ids"]
         now = stored_ids(link, self.slot)
         if self._adds_up(change):
@@ -278,7 +280,8 @@ class ReferenceEnd:
             link, record = links[link_id], answers[link_id].record
             # Perhaps more than was written: somebody linked others meanwhile.
             now = record.references.get(end.name) if record is not None else None
-            set_ids(link, end.slot, (now or wanted[link_id][end.name]).ids)
+            now = now or wanted[link_id][end.name]
+            set_ids(link, end.slot, now.ids, complete=now.complete)
             if record is not None and record.modified_at:
                 link.app_modified_at = record.modified_at
         answered = [

@@ -46,9 +46,11 @@ def far_ids(change: Change) -> list[str]:
     return [i for i in ids if i is not None] + list(change.after.get("unknown", []))
 
 
-def set_ids(link: RecordLink, field: str, ids: Sequence[str]) -> None:
+def set_ids(
+    link: RecordLink, field: str, ids: Sequence[str], *, complete: bool = True
+) -> None:
     """Take what a reference field holds now, unsaved."""
     link.app_references = {
         **link.app_references,
-        field: {"ids": list(ids), "complete": True},
+        field: {"ids": list(ids), "complete": complete},
     }
