@@ -1,7 +1,7 @@
 # What a person types. Everything runs from .venv, which is made on first use and again
 # when a lock file changes. ARGS goes to the command: make demo ARGS=--once
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-postgres check bench kill campaign matrix docs lock venv venv-dev browser
+.PHONY: help demo test test-postgres check bench kill campaign matrix screenshots docs lock venv venv-dev browser
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
@@ -20,6 +20,7 @@ help:
 	@echo "make kill   a run killed at every place, and finished by the next"
 	@echo "make campaign  random edits and faults, checked against an oracle (SEEDS=1-5000)"
 	@echo "make matrix  every kind of link mapping under every unknown of HubSpot"
+	@echo "make screenshots  every page of the demo's admin, light and dark, wide and narrow"
 	@echo "make docs   the pages of docs/ that are made from tables in the code"
 	@echo "make lock   requirements*.in to requirements*.txt"
 
@@ -113,6 +114,10 @@ campaign: venv-dev
 # with all kinds, types, directions and events of links.
 matrix: venv-dev
 	CROSSLINK_MATRIX=1 $(BIN)/python -m pytest $(PARALLEL) tests/test_matrix.py $(ARGS)
+
+# To var/screenshots, from a demo of its own; ARGS="run- home" for pages that begin so.
+screenshots: venv-dev browser
+	@$(BIN)/python -m tests.screenshots $(ARGS)
 
 # Such as make bench ARGS="--database postgres --sizes 10000,1000000", which takes hours, or
 # make bench ARGS=--paced: Airtable and Kintone with real limits and latency.

@@ -85,7 +85,9 @@ class Command(Base):
         port = _free_port(8000)
         children.start("cluster", "manage.py", "qcluster")
         children.start(
-            "web", "-m", "gunicorn", "config.wsgi", "--bind", f"127.0.0.1:{port}"
+            "web",
+            *("-m", "gunicorn", "config.wsgi", "--threads", "8"),
+            *("--bind", f"127.0.0.1:{port}"),
         )
         write("Syncing companies, contacts, deals and vessels with their links …")
         found = self._sync()
