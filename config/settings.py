@@ -269,7 +269,7 @@ CONTENT_SECURITY_POLICY = {
 UNFOLD = {
     "SITE_TITLE": "Crosslink",
     "SITE_HEADER": "Crosslink",
-    "SITE_SUBHEADER": "CRM records and their associations, in step",
+    "SITE_SUBHEADER": "HubSpot and apps, in step",
     "SITE_SYMBOL": "sync_alt",
     "SITE_FAVICONS": [
         {

@@ -30,6 +30,7 @@ HOME = Path(os.environ.get("CROSSLINK_VAR_DIR", "var")).resolve()
 PICTURES, DATA = HOME / "screenshots", HOME / "screenshots-data"
 USER, WORD = "admin", "correct horse"
 WIDTHS, SCHEMES = (1280, 375), ("light", "dark")
+HIGHEST = 4000  # pixels
 START_S, RUN_S = 600.0, 300.0  # on a slow machine
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic"]
 BROWSERS = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
@@ -94,7 +95,10 @@ class Camera:
         self._state = context.storage_state()
         context.close()
 
-    def take(self, url: str, pages: dict[str, str]) -> None:
+    def take(
+        self, url: str, pages: dict[str, str], before: Callable[[], Any] = bool
+    ) -> None:
+        """Args: before, what is done before each picture."""
         chosen = {name: at for name, at in pages.items() if self.wants(name)}
         for width in WIDTHS:
             for scheme in SCHEMES:
@@ -107,6 +111,7 @@ class Camera:
                 )
                 page = context.new_page()
                 for name, address in chosen.items():
+                    before()
                     self._shoot(page, address, f"{name}-{width}-{scheme}", width)
                 context.close()
 
@@ -119,9 +124,13 @@ class Camera:
         wide = page.evaluate("document.documentElement.scrollWidth")
         if wide > width:
             self.wrong.append(f"{address} is {wide} wide in a window of {width}")
-        page.screenshot(
-            path=PICTURES / f"{name}.png", full_page=True, animations="disabled"
+        # As high as the page: what sticks to the window's edge would stand in its middle.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size(
+            {"width": width, "height": min(max(height, 800), HIGHEST)}
         )
+        page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
+        page.set_viewport_size({"width": width, "height": 800})
         self.taken += 1
 
 
@@ -192,8 +201,8 @@ def of_the_demo(camera: Camera) -> None:
         url, password = found.groups()
         prepare()
         camera.log_in(url, password, first="log-in")
-        with open_runs() as shown:
-            camera.take(url, shown)
+        with open_runs() as (shown, beat):
+            camera.take(url, shown, beat)
         camera.take(url, pages())
 
 
@@ -245,9 +254,9 @@ def finish(syncs: list[Any], **how: Any) -> Any:
 
 
 @contextmanager
-def open_runs() -> Iterator[dict[str, str]]:
+def open_runs() -> Iterator[tuple[dict[str, str], Callable[[], None]]]:
     """Runs as they look while they wait and while they are at work, which a picture is too
-    slow for: rows that are taken away again."""
+    slow for: rows that are taken away again. A run at work has a heart that beats."""
     from django.utils import timezone
 
     from syncs.models import ObjectSync, SyncRun
@@ -275,11 +284,18 @@ def open_runs() -> Iterator[dict[str, str]]:
         row.save()
     waiting = SyncRun.objects.create(**common, status="queued", queued_at=ago)
     SyncRun.objects.create(parent=waiting, sync=syncs[-1], status="queued", **common)
+
+    def beat() -> None:
+        SyncRun.objects.filter(pk__gte=run.pk).update(heartbeat_at=timezone.now())
+
     try:
-        yield {
-            "run-running": to("syncs_syncrun_change", run.pk),
-            "run-queued": to("syncs_syncrun_change", waiting.pk),
-        }
+        yield (
+            {
+                "run-running": to("syncs_syncrun_change", run.pk),
+                "run-queued": to("syncs_syncrun_change", waiting.pk),
+            },
+            beat,
+        )
     finally:
         SyncRun.objects.filter(pk__in=[run.pk, waiting.pk]).delete()
 

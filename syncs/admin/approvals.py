@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
@@ -21,12 +21,12 @@ from connections.admin.base import (
     page_url,
 )
 from connections.records import Side
-from connections.templatetags.crosslink import badge, shown
+from connections.templatetags.crosslink import badge
 from syncs import services
 from syncs.admin import decide
 from syncs.admin.actions import CHANGE_SYNCS
 from syncs.admin.changes import search
-from syncs.admin.details import LINK_KINDS, details, side_name
+from syncs.admin.details import LINK_KINDS, details, moves, side_name
 from syncs.admin.filters import SyncFilter
 from syncs.models import Approval, SyncRun
 from syncs.models.choices import Awaiting
@@ -158,11 +158,7 @@ class ApprovalAdmin(PageAdmin[Approval]):
 
     @admin.display(description="before → after")
     def moves(self, obj: Approval) -> SafeString:
-        rows = [
-            (row["name"], shown(row["before"])[:60], shown(row["after"])[:60])
-            for row in details(obj)[:SHOWN]
-        ]
-        return format_html_join("", "<div><code>{}</code> {} → {}</div>", rows)
+        return moves(obj)
 
     @admin.display(description="reason")
     def why(self, obj: Approval) -> str:

@@ -19,7 +19,7 @@ from connections.admin.base import CodeFilter, InfinitePaginator, PageAdmin, pag
 from connections.admin.csv_files import csv_answer
 from connections.records import Side
 from connections.templatetags.crosslink import badge
-from syncs.admin.details import LINK_KINDS, details, side_name
+from syncs.admin.details import LINK_KINDS, details, moves, side_name
 from syncs.admin.exporting import change_rows
 from syncs.admin.filters import (
     LATEST,
@@ -67,7 +67,15 @@ class ChangeAdmin(PageAdmin[Change]):
         "and why; what a preview plans, too."
     )
     empty_link = ("admin:connections_connectedapp_changelist", "Connected apps")
-    list_display = ["what", "shown_side", "sync", "shown_run", "outcome_", "age"]
+    list_display = [
+        "what",
+        "shown_side",
+        "moves",
+        "sync",
+        "shown_run",
+        "outcome_",
+        "age",
+    ]
     list_select_related = ()
     list_filter = [KindFilter, OutcomeFilter, SideFilter, CodeFilter, SyncFilter]
     search_fields = ["record"]
@@ -110,6 +118,10 @@ class ChangeAdmin(PageAdmin[Change]):
     @admin.display(description="in")
     def shown_side(self, obj: Change) -> str:
         return side_name(obj)
+
+    @admin.display(description="before → after")
+    def moves(self, obj: Change) -> SafeString:
+        return moves(obj)
 
     @admin.display(description="run")
     def shown_run(self, obj: Change) -> SafeString:

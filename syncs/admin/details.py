@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
 from connections.records import Side
+from connections.templatetags.crosslink import shown
 from syncs.models import Change
 from syncs.models.choices import ChangeKind
 
+SHOWN, LONG = 3, 60  # fields of a change in a list, characters of a value
 LINK_KINDS = (ChangeKind.LINK, ChangeKind.UNLINK, ChangeKind.RELABEL)
 
 
@@ -46,6 +51,25 @@ def _link_details(change: Change) -> list[dict[str, Any]]:
     if after.get("inline"):
         rows.append({"name": "sent", "before": [], "after": "with the new record"})
     return rows
+
+
+def moves(change: Change) -> SafeString:
+    """The first of its fields, for a list: before and after, or what is new."""
+    every = details(change)
+    rows, left = every[:SHOWN], len(every) - SHOWN
+    new = change.kind == ChangeKind.CREATE
+    told = [
+        (
+            row["name"],
+            "" if new else f"{shown(row['before'])[:LONG]} → ",
+            shown(row["after"])[:LONG],
+        )
+        for row in rows
+    ]
+    found = format_html_join("", "<div><code>{}</code> {}{}</div>", told)
+    if left > 0:
+        found += format_html('<div class="cl-quiet">and {} more</div>', left)
+    return found
 
 
 def _types(types: Any) -> list[str]:

@@ -14,6 +14,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
@@ -162,17 +163,19 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
         match = request.resolver_match
         if match is None or not (match.url_name or "").endswith("_changelist"):
             return rows
-        children = SyncRun.objects.select_related("sync").order_by("pk")
+        children = SyncRun.objects.select_related("sync__app").order_by("pk")
         return rows.filter(parent=None).prefetch_related(Prefetch("children", children))
 
     @admin.display(description="run")
-    def number(self, obj: SyncRun) -> str:
-        return f"Run {obj.pk}"
+    def number(self, obj: SyncRun) -> SafeString:
+        return format_html('<span class="cl-when">Run {}</span>', obj.pk)
 
     @admin.display(description="of")
     def what(self, obj: SyncRun) -> str:
-        names = ", ".join(c.sync.name for c in obj.children.all() if c.sync)
-        return f"{obj.app.name}: {names}" if obj.app else names or "—"
+        syncs = [c.sync for c in obj.children.all() if c.sync]
+        apps = ", ".join(dict.fromkeys(sync.app.name for sync in syncs))
+        names = ", ".join(dict.fromkeys(sync.name for sync in syncs))
+        return f"{apps}: {names}" if syncs else "—"
 
     @admin.display(description="how")
     def how(self, obj: SyncRun) -> str:
@@ -187,8 +190,8 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
         done = [c.counters for c in obj.children.all()]
         records = sum(map(figures.records_written, done))
         links = sum(map(figures.links_written, done))
-        word = "would be " if obj.dry_run else ""
-        return f"{word}{records:,} records, {links:,} links"
+        word = " planned" if obj.dry_run else ""
+        return f"{records:,} records, {links:,} links{word}"
 
     @admin.display(description="started by")
     def by(self, obj: SyncRun) -> str:
