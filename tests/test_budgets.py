@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -29,24 +29,22 @@ pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 PROCESSES, THREADS = 3, 4
 SPENDING_S = 10.5  # a little more than the longest window
 USED = 0.9  # of a limit, at least
+TRIES, STALL_S, LOOK_EACH_S = 3, 0.1, 0.01
 CONTACTS = ObjectType("contacts", "0-1")
 Call = Callable[[AssociationConnector], object]
 
 
 @pytest.fixture
-def sandbox() -> Iterator[SandboxServer]:
-    inside = {"association_bucket": "inside"}
-    with SandboxServer(rate_limits="real", switches=inside) as server:
-        yield server
+def account() -> HubSpotAccount:
+    return professional("http://hubspot.invalid", "pat-na1-none")
 
 
-@pytest.fixture
-def account(sandbox: SandboxServer) -> HubSpotAccount:
+def professional(base_url: str, token: str) -> HubSpotAccount:
     """An account that may spend all that HubSpot grants a Professional portal."""
     return HubSpotAccount.objects.create(
-        name="Acme",
-        base_url=sandbox.hubspot_url,
-        credentials={"token": sandbox.token},
+        name=f"Acme {HubSpotAccount.objects.count()}",
+        base_url=base_url,
+        credentials={"token": token},
         requests_per_10s=190,
         association_requests_per_10s=150,
         search_per_second=5,
@@ -122,21 +120,66 @@ def _spend_in_threads(account_id: int, calls: list[Call], until: float) -> list[
     ],
 )
 def test_three_processes_use_the_budget_without_a_429(
-    sandbox: SandboxServer,
-    account: HubSpotAccount,
-    call: Call,
-    bucket: str,
-    limit: str,
+    call: Call, bucket: str, limit: str
 ) -> None:
-    spend_in_processes(account, [call] * THREADS + [search])
+    for _ in range(TRIES):
+        with (
+            SandboxServer(
+                rate_limits="real", switches={"association_bucket": "inside"}
+            ) as sandbox,
+            Stalls() as stalls,
+        ):
+            account = professional(sandbox.hubspot_url, sandbox.token)
+            spend_in_processes(account, [call] * THREADS + [search])
+            wrong = misspent(sandbox, bucket, limit)
+        if not wrong or stalls.longest < STALL_S:
+            break
+    else:
+        pytest.skip(
+            f"{wrong}, on a machine that stood still for {stalls.longest:.1f} s each time"
+        )
+    assert not wrong
+
+
+def misspent(sandbox: SandboxServer, bucket: str, limit: str) -> list[str]:
+    """What HubSpot says of how it was called: too often, or much less than it might."""
+    wrong = []
     limits = sandbox.control.limits()
-    assert 429 not in sandbox.control.statuses()
     windows = limits["windows"]
-    assert windows[bucket]["peak"] >= USED * limits[limit]
+    if refused := sandbox.control.statuses().get(429, 0):
+        wrong.append(f"{refused} calls were refused as too many")
+    if windows[bucket]["peak"] < USED * limits[limit]:
+        wrong.append(f"{bucket}: {windows[bucket]['peak']} of {limits[limit]}")
     searches = sandbox.control.count("search")
-    assert searches >= USED * limits["search_per_second"] * SPENDING_S
+    if searches < USED * limits["search_per_second"] * SPENDING_S:
+        wrong.append(f"{searches} searches")
     if bucket == "association":  # such calls count for both
-        assert windows["general"]["peak"] == windows["association"]["peak"]
+        both = windows["general"]["peak"], windows["association"]["peak"]
+        if both[0] != both[1]:
+            wrong.append(f"the general and the association window differ: {both}")
+    return wrong
+
+
+class Stalls:
+    """How long this process was kept from running at most: on a machine that stalls for
+    longer than windows are guarded by, a call arrives when it was not sent."""
+
+    def __enter__(self) -> Stalls:
+        self.longest = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            began = time.monotonic()
+            self._over.wait(LOOK_EACH_S)
+            self.longest = max(self.longest, time.monotonic() - began - LOOK_EACH_S)
 
 
 def test_a_penalty_stops_every_process_for_its_time(account: HubSpotAccount) -> None:
