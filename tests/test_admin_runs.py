@@ -177,11 +177,12 @@ def test_a_run_at_work_says_how_far_how_fast_and_how_long(admin_client, office):
 
 def test_a_read_says_what_it_has_read_and_promises_no_end(admin_client, office):
     ago = datetime.now(UTC) - timedelta(seconds=20)
-    run = at_work(office, phase="reading", phase_at=ago)
+    # Of 61 the first 21 were read in an earlier slice.
+    run = at_work(office, phase="reading", phase_at=ago, phase_from=21)
     text = page_of(admin_client, run)
     assert "Contacts: reading both sides" in text
     assert "61 records<" in text
-    assert "3.0 records a second" in text
+    assert "2.0 records a second" in text
     assert "Time left</dt><dd>not known yet" in text
 
 
@@ -221,13 +222,20 @@ def test_a_run_that_is_over_neither_refreshes_nor_promises(admin_client, office)
     ("status", "said"),
     [
         ("partial", "Some records or links fail"),
-        ("held", "waits for a decision"),
+        ("held", "It stopped before it wrote, and waits for a decision"),
         ("failed", "It could not go on"),
         ("cancelled", "It was stopped"),
     ],
 )
 def test_a_status_is_said_in_a_sentence(admin_client, office, status, said):
-    assert said in page_of(admin_client, past_run(office, None, status=status))
+    run = past_run(office, None, status=status)
+    if status == "held":
+        why = {"update": {"count": 3, "most": 1}}
+        run.children.filter(sync=office.contacts).update(held=why)
+    assert said in page_of(admin_client, run)
+    run.children.update(held={})
+    decided = "decided, or made anew by a later run" in page_of(admin_client, run)
+    assert decided == (status == "held")
 
 
 def test_counts_lead_to_the_records_they_count(admin_client, office):

@@ -39,6 +39,9 @@ from syncs.models.choices import Status
 EVENTS = 200
 RUN_CSV = "syncs_syncrun_csv"
 SEE_CHANGES = "syncs.view_change"
+DECIDED = (
+    "It stopped before it wrote. Its plan was decided, or made anew by a later run."
+)
 MEANINGS: dict[str, str] = {
     Status.PARTIAL: "Some records or links fail; everything else is done.",
     Status.HELD: "It stopped before it wrote, and waits for a decision.",
@@ -89,6 +92,13 @@ def cancel(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
 
 def _may_apply(run: SyncRun) -> bool:
     return run.dry_run and not run.open and services.applicable(run)
+
+
+def _meaning(run: SyncRun) -> str:
+    """A status in a sentence."""
+    if run.status == Status.HELD and not services.waits(run):
+        return DECIDED
+    return MEANINGS.get(run.status, "")
 
 
 class RunSyncFilter(SyncFilter):
@@ -251,7 +261,7 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
             "changes": ChangesOfRun(request, obj, parts),
             "choose_url": _choose_url(parts),
             **undo.shown(obj, parts),
-            "meaning": MEANINGS.get(obj.status, ""),
+            "meaning": _meaning(obj),
             "may_see_records": request.user.has_perm("syncs.view_recordlink"),
             "may_see_changes": request.user.has_perm(SEE_CHANGES),
         }

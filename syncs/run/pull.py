@@ -42,6 +42,8 @@ def pull(session: Session) -> None:
     Raises: ConnectorError; what was read until then is kept.
     """
     session.advance("reading", 0, 0)
+    # In a later slice some were read before.
+    session.run.phase_from = sum(session.tally.counters["read"].values())
     full = {side: _must_be_full(session, side) for side in Side}
     whole = all(full[side] or not _has_changes(session, side) for side in Side)
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="pull") as pool:
