@@ -209,6 +209,7 @@ def of_the_demo(camera: Camera) -> None:
 def prepare() -> None:
     """What the demo's first run alone has not: a preview, an undo, a held run, a draft."""
     from associations.drafts import edit
+    from syncs import services
     from syncs.models import ObjectSync, SyncDraft, SyncRun
 
     contacts = ObjectSync.objects.get(app__name="Operations", name="Contacts")
@@ -216,7 +217,7 @@ def prepare() -> None:
     rename()
     if not SyncRun.objects.filter(dry_run=True).exists():
         finish([companies, contacts], dry_run=True)
-    if not SyncRun.objects.filter(status="held", parent=None).exists():
+    if not services.all_held():
         companies.limits = {"update": 1}
         companies.save(update_fields=["limits"])
         finish([companies])
