@@ -367,8 +367,12 @@ class People(Reader):
         self.say(
             f"{record} also -> {company} in hubspot as {types}, beside {set(held)}"
         )
-        self.portal.link(self.ids[H, record], self.ids[H, company], types | held)
-        self.extra[record[1], company[1]] = frozenset(types - {PLAIN})
+        try:
+            self.portal.link(self.ids[H, record], self.ids[H, company], types | held)
+        except Refused as exc:  # a run archived one of the two, or moved its primary
+            self.say(f"    refused: {exc.status}")
+        else:
+            self.extra[record[1], company[1]] = frozenset(types - {PLAIN})
         self._tell_links(record)
 
     # Coming and going -------------------------------------------------------------------

@@ -122,6 +122,14 @@ def test_a_primary_that_is_unlinked_has_no_successor(http, world):
 # Demotion
 
 
+def test_a_hidden_primary_is_no_reason_to_refuse_a_plain_link(http, sandbox, world):
+    sandbox.control.set_switches(second_primary="refuse")
+    put(http, world["ann"], world["a"], plain=True, primary=True)
+    http.archive("companies", world["a"])
+    http.put_default("contacts", world["ann"], "companies", world["b"]).ok()
+    assert http.types(world["ann"]) == {world["b"]: {PLAIN}}
+
+
 def test_a_second_primary_demotes_the_former_to_a_plain_link(http, world):
     http.link(world["ann"], world["a"])
     http.link(world["ann"], world["b"], PLAIN, PRIMARY)

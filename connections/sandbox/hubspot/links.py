@@ -143,8 +143,15 @@ class Links:
         primary = self._types.primary(pair.from_kind, pair.to_kind)
         if primary is None or led.kinds not in FIRST_LED:
             return set()
-        other = next(self.of(led.from_kind, led.from_id, led.to_kind, 0), None)
-        return {primary.key} if other is None else set()
+        if next(self.of(led.from_kind, led.from_id, led.to_kind, 0), None) is not None:
+            return set()
+        # A link to an archived company is no first one, and may be primary all the same:
+        # what comes by itself is no reason to refuse what was asked for.
+        own = self._types.primary(led.from_kind, led.to_kind)
+        hidden = own is not None and self._with_type(led, own)
+        if hidden and self._switches["second_primary"] == "refuse":
+            return set()
+        return {primary.key}
 
     def _led(self, pair: Pair) -> Pair:
         """Return the pair as seen from the record that has one primary at most."""
