@@ -122,8 +122,8 @@ def test_a_primary_that_is_unlinked_has_no_successor(http, world):
 # Demotion
 
 
-def test_a_hidden_primary_is_no_reason_to_refuse_a_plain_link(http, sandbox, world):
-    sandbox.control.set_switches(second_primary="refuse")
+def test_a_hidden_primary_is_no_reason_to_refuse_a_plain_link(http, control, world):
+    control.set_switches(second_primary="refuse")
     put(http, world["ann"], world["a"], plain=True, primary=True)
     http.archive("companies", world["a"])
     http.put_default("contacts", world["ann"], "companies", world["b"]).ok()
