@@ -248,8 +248,8 @@ def needed(companies: int, contacts: int) -> tuple[tuple[str, int], ...]:
     """By run, the calls to HubSpot that nobody could do without."""
     pages, links = ceil(contacts / 100), ceil(contacts / 1000)
     return (
-        # An empty list each, creates, links read back.
-        ("first", 2 + ceil(companies / 100) + pages + links),
+        # An empty list each, and its count, creates, links read back.
+        ("first", 4 + ceil(companies / 100) + pages + links),
         # What the first wrote, 200 a page, two counts, and the sweep.
         ("second", 2 + ceil(companies / 200) + ceil(contacts / 200) + links),
         ("third", 4 + links),  # two searches, two counts, and the sweep

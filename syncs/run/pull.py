@@ -32,6 +32,7 @@ from syncs.run.vanishing import conclude, enough
 from syncs.run.windows import WINDOWS, known_in, known_well, note_of
 
 DONE = "done"  # in a sync's read_state: {side: run that read it completely}
+UNCOUNTED = "uncounted"  # in a sync's read_state: {side: when its complete read began}
 CURSORS = {Side.HUBSPOT: "hubspot_cursor", Side.APP: "app_cursor_at"}
 GONE_BATCH = 500  # ids confirmed at once
 
@@ -45,7 +46,7 @@ def pull(session: Session) -> None:
     # In a later slice some were read before.
     session.run.phase_from = sum(session.tally.counters["read"].values())
     full = {side: _must_be_full(session, side) for side in Side}
-    whole = all(full[side] or not _has_changes(session, side) for side in Side)
+    whole = all(full[side] or not has_changes(session, side) for side in Side)
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="pull") as pool:
         futures = [pool.submit(_pull_side, session, side, full[side]) for side in Side]
         errors = [future.exception() for future in futures]
@@ -78,7 +79,7 @@ def _note_done(session: Session, whole: bool) -> None:
     session.sync.full_read_at = sync.full_read_at
 
 
-def _has_changes(session: Session, side: Side) -> bool:
+def has_changes(session: Session, side: Side) -> bool:
     """Whether a side can say what changed, rather than be read in full each time."""
     if feeds(session, side):
         return True
@@ -89,7 +90,7 @@ def _has_changes(session: Session, side: Side) -> bool:
 
 def _must_be_full(session: Session, side: Side) -> bool:
     sync, run = session.sync, session.run
-    if run.full or not _has_changes(session, side):
+    if run.full or not has_changes(session, side):
         return True
     fed = feeds(session, side)
     begun = place_of(session, side) if fed else getattr(sync, CURSORS[side])
@@ -150,12 +151,29 @@ def _read_all(session: Session, side: Side) -> None:
             "started": started.isoformat() if started else None,
         }
         keep = page.cursor is not None and session.run.limit is None
-        _keep_page(session, side, page, place if keep else None)
+        keep_page(session, side, page, place if keep else None)
         if keep:
             session.breathe()
     _bury_missing(session, side, since_run=place["run"])
+    if session.connector(side).capabilities.tells_total:
+        note_uncounted(session, side, started or now())
     at = min((t for t in (latest, started) if t), default=None)
     _set_cursor(session, side, at, feed=place["feed"], done=True)
+
+
+def note_uncounted(session: Session, side: Side, began: datetime | None) -> None:
+    """Remember that nothing vouches yet for how many records a complete read showed.
+
+    Args: began, when the read began, by the side's clock; None once it was counted.
+    """
+    with transaction.atomic():
+        sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
+        sides = sync.read_state.setdefault(UNCOUNTED, {})
+        sides.pop(side, None)
+        if began is not None:
+            sides[side] = began.isoformat()
+        sync.save(update_fields=["read_state"])
+    session.sync.read_state[UNCOUNTED] = sides
 
 
 def _bury_missing(session: Session, side: Side, *, since_run: int) -> None:
@@ -244,18 +262,18 @@ def _read_changed(session: Session, side: Side) -> None:
     for page in connector.changed(obj, want, after=cursor):
         read_at = read_at or page.read_at
         newest = max(newest, _latest(newest, page) or newest)
-        _keep_page(session, side, page, None, searched=True)
+        keep_page(session, side, page, None, searched=True)
         _give_up_if_endless(session, side)
     overlap = timedelta(seconds=connector.capabilities.overlap_s)
     since = cursor - overlap
     window = connector.window(obj, want, after=since, until=cursor)
     if window.unstamped:
         for page in connector.unstamped(obj, want):
-            _keep_page(session, side, page, None)
+            keep_page(session, side, page, None)
     agreed = known_well(session, side, window, after=since, until=cursor)
     if not agreed:
         for page in connector.changed(obj, want, after=since, until=cursor):
-            _keep_page(session, side, page, None, searched=True)
+            keep_page(session, side, page, None, searched=True)
         _look_for_unseen(session, side, after=since, until=cursor)
     at = min(newest, max(read_at or newest, cursor))
     note = note_of(session, window, since, cursor) if agreed else None
@@ -325,7 +343,7 @@ def _look_for_unseen(
 # Common --------------------------------------------------------------------------------
 
 
-def _keep_page(
+def keep_page(
     session: Session,
     side: Side,
     page: Page,
@@ -415,7 +433,7 @@ def _set_cursor(
         if feed is not None or done:
             sync.read_state.setdefault(PLACES, {})[side] = feed
         fields = ["read_state"]
-        if at is not None and _has_changes(session, side):
+        if at is not None and has_changes(session, side):
             setattr(sync, CURSORS[side], at)
             fields.append(CURSORS[side])
         sync.save(update_fields=fields)

@@ -25,6 +25,7 @@ from syncs.run.renew import renew
 from syncs.run.scope import wake
 from syncs.run.sending import note_planned
 from syncs.run.session import Cancelled, Session, SliceOver, is_due, now
+from syncs.run.shortfall import make_up
 from syncs.run.undoing import plan_undo
 from syncs.run.unknown import drop_planned, give_up_planned
 
@@ -115,6 +116,9 @@ def _look(session: Session) -> None:
             reissued.decide(session)
     with _timed(session, "match"):
         match(session, lambda links: _absorbed(session, links))
+        if make_up(session):
+            session.run.place = {}  # matching begins anew
+            match(session, lambda links: _absorbed(session, links))
     if not session.run.dry_run and not session.run.as_planned:
         supersede(session)
     session.run.place = {"phase": "plan"}

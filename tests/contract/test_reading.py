@@ -148,6 +148,12 @@ def test_the_count_of_a_window_is_that_of_its_records(system: System, count: int
         system.obj, system.want, after=T - step, until=T + step
     )
     assert seen.count == count == len(window(system, T - step, T + step))
+    if system.connector.capabilities.tells_total:
+        ahead = datetime.now(UTC) + timedelta(days=1)
+        whole = system.connector.window(
+            system.obj, system.want, after=datetime(1990, 1, 1, tzinfo=UTC), until=ahead
+        )
+        assert whole.count == count + 3
 
 
 def test_an_edit_brings_a_record_into_the_window(system: System):
