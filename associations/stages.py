@@ -263,13 +263,15 @@ class AssociationStage:
         if not session.run.dry_run:
             self.writer.recover([c for c in left if not c.undoes])
         for change in left:
-            if not change.undoes:
+            if change.undoes:
+                continue
+            if change.error_code:  # its run noted that no answer came
                 close(
-                    change,
-                    ChangeOutcome.SKIPPED,
-                    "",
-                    "Unknown; read again by the next run.",
+                    change, ChangeOutcome.FAILED, change.error_code, change.error_text
                 )
+            else:
+                text = "Unknown; read again by the next run."
+                close(change, ChangeOutcome.SKIPPED, "", text)
         save_changes([c for c in left if not c.undoes])
         asked = [c.link_id for c in left if c.link_id]
         for due in (

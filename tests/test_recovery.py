@@ -254,6 +254,27 @@ def test_what_went_with_a_primary_is_put_back_after_a_kill(world, monkeypatch):
     assert world.people_rows()[ANN][2] is None
 
 
+def test_what_went_with_a_primary_is_put_back_after_no_answer(world):
+    (company,) = world.create("companies", [{"name": "A", "domain": A}])
+    (ann,) = world.create("contacts", [{"email": ANN}])
+    world.make_primary(ann, company)
+    world.set_up()
+    world.run()
+    world.sandbox.control.set_switches(primary_archive="removes_pair")
+    world.sql("UPDATE people SET company_id = NULL")
+    world.sandbox.control.set_faults("drop,path=labels/archive,when=after")
+    report = world.run()
+    assert [e["code"] for e in report["syncs"][1]["errors"]] == ["TIMED_OUT"]
+    world.sandbox.control.set_faults()
+    assert not world.links()
+    world.run()
+    assert world.links() == {(ANN, A): frozenset({("HUBSPOT_DEFINED", 279)})}
+    assert world.people_rows()[ANN][2] is None
+    unlink = Change.objects.get(after__op="unlabel")
+    assert (unlink.outcome, unlink.error_code) == ("failed", "TIMED_OUT")
+    assert world.run()["syncs"][1]["associations"]["failing"] == 0
+
+
 # Workers -------------------------------------------------------------------------------
 
 

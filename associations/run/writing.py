@@ -69,16 +69,15 @@ class LinkWriter:
         """Put back what sent changes without an answer may have taken along."""
         grouped: dict[tuple[str, str], list[Change]] = {}
         for change in left:
-            op = change.after.get("op")
             near, far = change.link, change.other_link
             if (
-                op in PRIMARY_OPS
+                _may_take_along(change)
                 and near
                 and far
                 and near.hubspot_id
                 and far.hubspot_id
             ):
-                at = str(change.after["to_object"]), str(op)
+                at = str(change.after["to_object"]), str(change.after["op"])
                 grouped.setdefault(at, []).append(change)
         for (to_object, op), changes in grouped.items():
             from_object = self.session.object_on(Side.HUBSPOT).id
@@ -365,6 +364,10 @@ class LinkWriter:
                 (undone if change.undoes else done).append(change)
             elif change.undoes:
                 self._not_undone(change, outcome)
+            elif outcome.uncertain and _may_take_along(change):
+                # It stays sent: the next run puts back what went with a primary.
+                change.error_code, change.error_text = Code.TIMED_OUT, outcome.message
+                refused.append(change)
             else:
                 code = Code.TIMED_OUT if outcome.uncertain else outcome.code
                 close(change, ChangeOutcome.FAILED, code, outcome.message)
@@ -396,6 +399,11 @@ class LinkWriter:
         else:
             close(change, ChangeOutcome.FAILED, code, outcome.message)
         self.session.tally.error(code, f"{change.record}: {outcome.message}")
+
+
+def _may_take_along(change: Change) -> bool:
+    """Whether a write may take off a pair more than it names."""
+    return change.side == Side.HUBSPOT and change.after.get("op") in PRIMARY_OPS
 
 
 def _edges(changes: Sequence[Change]) -> dict[tuple[str, str], Edge]:
