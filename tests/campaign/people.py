@@ -206,7 +206,8 @@ class People(Reader):
     def _write(self, side: str, record: Record, name: str, new: Value) -> None:
         self.say(f"{record}.{name} = {new} in {side}")
         if side == H:
-            self.portal.update(record[0], self.ids[H, record], **{name: new or ""})
+            if not self._update(record, name, new or ""):
+                return
         else:
             self.world.sql(
                 f"UPDATE {TABLES[record[0]]} SET {FIELDS[record[0]][name]} = %s "
@@ -215,6 +216,17 @@ class People(Reader):
                 int(self.ids[A, record]),
             )
         self.tell(side, record, name, new)
+
+    def _update(self, record: Record, name: str, value: str) -> bool:
+        """Write in HubSpot, unless a run archived the record meanwhile."""
+        try:
+            self.portal.update(record[0], self.ids[H, record], **{name: value})
+        except Refused as exc:
+            if exc.status != 404 or not self.in_run:
+                raise
+            self.say("    refused: 404")
+            return False
+        return True
 
     def blank(self, side: str) -> None:
         self.change(side, lambda _: None)
@@ -247,8 +259,8 @@ class People(Reader):
         out = (side, record) not in self.oracle.outs
         self.say(f"{record} {'leaves' if out else 'enters'} in {side}")
         if side == H:
-            value = OUT if out else ""
-            self.portal.update(record[0], self.ids[H, record], **{SCOPE: value})
+            if not self._update(record, SCOPE, OUT if out else ""):
+                return
         else:
             self.world.sql(
                 f"UPDATE {TABLES[record[0]]} SET {SCOPE} = %s WHERE id = %s",
@@ -423,6 +435,8 @@ class People(Reader):
             return
         if (side, record) in self.reborn:
             return
+        if self.at_work and (A if side == H else H, record) in self.reborn:
+            return  # a run may be making one for it
         self.say(f"restore {record} in {side}")
         self.oracle.spare(record)
         if side == H:
