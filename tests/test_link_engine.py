@@ -965,3 +965,12 @@ def test_each_direction_has_a_primary_of_its_own_or_none():
     assert primary_type("0-2", "0-1") == AssociationType(HD, 2)
     assert primary_type("0-1", "0-3") is None
     assert primary_type("2-7", "0-1") is None
+
+
+@pytest.mark.parametrize("rule", [PRIMARY, DEFAULT], ids=["primary", "default"])
+def test_a_field_that_moved_to_a_record_that_is_gone_is_named(rule):
+    result = run([rule], {rule.key: [A]}, {}, {rule.key: {}}, invisible=[A])
+    assert not result.hubspot
+    assert not result.app
+    noted = [(n.far_key, n.side, n.code) for n in result.noted]
+    assert noted == [(A, Side.APP, "RECORD_GONE")]

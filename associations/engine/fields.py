@@ -22,6 +22,8 @@ from associations.engine.shared_pairs import Holders, kept
 from connections.catalogue import Code
 from connections.records import Side
 
+GONE = "The linked record is gone, or cannot be matched: the link stays as it is."
+
 
 class Field:
     """One mapping's field of the record."""
@@ -113,6 +115,10 @@ class Field:
             return True
         if self.fars[far].status == "pending":
             self.result.pending.append(Pending(self.rule.key, far, target.other))
+        elif self.fars[far].status == "invisible":
+            self.result.noted.append(
+                Pending(self.rule.key, far, target.other, Code.RECORD_GONE, GONE)
+            )
         return False
 
     def _ask(self, far: int, side: Side, text: str) -> None:

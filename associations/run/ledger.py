@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from associations.engine.edges import Result
+from associations.engine.edges import Pending, Result
 from associations.models import AssociationLink, LinkState
 from associations.run.ends import parts
 from associations.run.fars import Fars
@@ -213,13 +213,14 @@ class Ledger:
                 )
         for noted in result.noted:
             if noted.mapping_key == mapped.key:
+                far = fars.link_of(noted.far_key)
                 yield AssociationLink(
                     mapping=mapped.row,
                     link=link,
                     other_id=noted.far_key,
                     side=noted.side,
                     state=LinkState.SKIPPED,
-                    code=noted.code,
+                    code=_why_noted(noted, far),
                     text=noted.message,
                 )
         for failing in result.failing:
@@ -233,6 +234,13 @@ class Ledger:
                     code=failing.code,
                     text=failing.message,
                 )
+
+
+def _why_noted(noted: Pending, far: RecordLink | None) -> str:
+    """The code of a note; an end that cannot be linked to says itself why."""
+    if noted.code == Code.RECORD_GONE and far is not None and far.error_code:
+        return str(far.error_code)
+    return noted.code
 
 
 def _why_pending(remote_id: str, target: str) -> tuple[Code, str]:
