@@ -77,6 +77,20 @@ def test_a_plan_applied_after_a_lost_create_does_not_create_again(world):
     assert RecordLink.objects.get(sync=world.companies).paired
 
 
+def test_a_lost_create_is_found_although_our_clock_is_ahead(world, monkeypatch):
+    right, ahead = timezone.now, timedelta(hours=1)
+    world.sql("INSERT INTO companies (name, domain) VALUES ('A', %s)", A)
+    world.set_up()
+    world.sandbox.control.set_switches(
+        search_lag_s=30
+    )  # it is in no list of changes yet
+    monkeypatch.setattr(timezone, "now", lambda: right() + ahead)
+    lose_a_create(world, "companies")
+    world.run()
+    assert companies_called(world, "A") == 1
+    assert RecordLink.objects.get(sync=world.companies).paired
+
+
 def test_a_lost_create_does_not_take_the_record_of_another_pair(world):
     world.set_up()
     # The e-mail, which is HubSpot's unique property, is not what pairs here.

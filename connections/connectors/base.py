@@ -18,9 +18,10 @@ A write of many records never raises RejectedError: each record has its `Outcome
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from connections.catalogue import Code, remedy_for
@@ -152,12 +153,29 @@ class UnlimitedBudget:
 
 @dataclass
 class Meter:
-    """Counts the calls of one run and side; thread-safe enough for += on ints."""
+    """Counts the calls of one run and side; thread-safe enough for += on ints.
+
+    `told` is the system's clock as it last answered, and when by `time.monotonic` that was.
+    """
 
     calls: int = 0
+    told: tuple[datetime, float] | None = None
 
     def count(self, calls: int = 1) -> None:
         self.calls += calls
+
+    def hear(self, at: datetime | None) -> None:
+        """Take the system's clock from an answer; None where it does not tell."""
+        if at is not None:
+            self.told = at, time.monotonic()
+
+    def ahead_s(self, ours: datetime) -> float:
+        """How far our clock is ahead of the system's; 0 if it is not, or not known."""
+        if self.told is None:
+            return 0.0
+        at, heard = self.told
+        theirs = at + timedelta(seconds=time.monotonic() - heard)
+        return max((ours - theirs).total_seconds(), 0.0)
 
 
 def _allow() -> None:

@@ -208,6 +208,7 @@ class Door:
             for secret in self._secrets:
                 content = content.replace(secret, MASK.encode())
         answer = Answer(status, self._json(status, content), headers)
+        self._context.meter.hear(answer.at)
         if pause := self._dialect.exhausted(answer):
             self._penalise(call, pause)
         self._judge(call, answer, attempt)

@@ -115,6 +115,11 @@ class SyncRun(models.Model):
     place: models.JSONField[JsonDict, JsonDict] = models.JSONField(
         default=dict, blank=True, help_text="where a later slice goes on"
     )
+    ahead: models.JSONField[dict[str, float], dict[str, float]] = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="seconds that our clock was ahead as creates were sent, by side",
+    )
     error_code = models.CharField(max_length=40, blank=True)
     error_text = models.TextField(blank=True)
     cancel_requested = models.BooleanField(default=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 from connections.catalogue import Code
 from connections.records import Record, Side, Want
 from syncs.engine.values import ValueProblem, canonical, is_blank, same
-from syncs.models import Change, RecordLink
+from syncs.models import Change, RecordLink, SyncRun
 from syncs.models.choices import (
     OPEN_STATUSES,
     RECORD_KINDS,
@@ -220,7 +220,7 @@ def _among_new(
 ) -> dict[int, Record | None]:
     """Look among the records created since: one whose every sent value agrees is it,
     and so is one with the same match key, whatever the system made of the rest."""
-    since = min((c.sent_at for c in changes if c.sent_at), default=now()) - CLOCK_SKEW
+    since = _first_sent(side, changes) - CLOCK_SKEW
     connector, obj = session.connector(side), session.object_on(side)
     fits: dict[int, list[Record]] = {}
     for page in connector.created_since(obj, want, since):
@@ -241,6 +241,17 @@ def _among_new(
                     ):
                         fits.setdefault(change.pk, []).append(record)
     return _share_out(changes, fits)
+
+
+def _first_sent(side: Side, changes: Sequence[Change]) -> datetime:
+    """When the first of some creates was sent, by the system's clock."""
+    runs = SyncRun.objects.in_bulk({c.run_id for c in changes})
+    times = [
+        c.sent_at - timedelta(seconds=runs[c.run_id].ahead.get(side, 0.0))
+        for c in changes
+        if c.sent_at is not None
+    ]
+    return min(times, default=now())
 
 
 def _agrees(session: Session, side: Side, change: Change, record: Record) -> bool:

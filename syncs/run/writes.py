@@ -31,6 +31,8 @@ from syncs.run.session import ALONE, PROBLEMS, Session, now
 from syncs.run.stage import Stage
 from syncs.run.store import save_links, update_rows
 
+CLOCK_NOISE_S = 5.0  # that two right clocks may differ by
+
 
 def alike(held: Canon, sent: Canon) -> bool:
     """Whether a system may have made one value of the other: letter case aside."""
@@ -69,6 +71,7 @@ class RecordWriter:
             for change in batch:
                 change.outcome, change.sent_at = ChangeOutcome.SENT, now()
             save_changes(batch)
+            self._note_clock(side)
         outcomes = self.session.connector(side).create(
             self.session.object_on(side), drafts, self._answer(side)
         )
@@ -221,6 +224,15 @@ class RecordWriter:
         link.dirty = True
         link.state = RecordState.NEW
         session.again = True
+
+    def _note_clock(self, side: Side) -> None:
+        """Keep how far ahead our clock is: a create of unknown effect is looked for by
+        the system's own times."""
+        run = self.session.run
+        ahead = round(self.session.meters[side].ahead_s(now()), 1)
+        if ahead > run.ahead.get(side, CLOCK_NOISE_S):
+            run.ahead[side] = ahead
+            run.save(update_fields=["ahead"])
 
     # Updates ---------------------------------------------------------------------------
 
