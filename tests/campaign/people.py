@@ -75,6 +75,7 @@ class People(Reader):
         # Links that somebody added, and their labels.
         self.extra: dict[tuple[str, str], frozenset[tuple[str, int]]] = {}
         self.reborn: set[tuple[str, Record]] = set()  # under another id
+        self.survivors: set[Record] = set()  # of merges, whose other row may take over
         self.twins: dict[Record, Record] = {}  # whose key is another's, too
         self.numbers = iter(range(1, 10_000))
         self.at_work = self.in_run = False
@@ -393,7 +394,7 @@ class People(Reader):
         record = self.some(side)
         if record is None or record in self.oracle.gone:
             return
-        if record in self.twins.values():
+        if record in self.twins.values() or record in self.survivors:
             return  # which of the two is it then?
         self.say(f"remove {record} in {side}")
         kind, i = record[0], self.ids[side, record]
@@ -477,6 +478,8 @@ class People(Reader):
         record = self.some(A)
         if record is None or record in self.oracle.gone or self._twinned(record):
             return
+        if record in self.survivors:
+            return  # the other's row takes over
         if self._one_key(record) is None or self.at_work:
             return  # its key does not tell what it was
         self.say(f"reload {record} in app")
@@ -520,6 +523,7 @@ class People(Reader):
         self.oracle.removed(other, H)
         self.oracle.spare(one)
         self.oracle.merged.add(other)
+        self.survivors.add(one)
         (values,) = (
             row
             for i, row in self.portal.records(kind, [*FIELDS[kind], SCOPE])

@@ -179,7 +179,8 @@ class Campaign(People):
     def decide(self) -> Begin | None:
         """Decide about something that waits for a person; the run that this begins."""
         # The counterpart of a create that is taken back may pair with a twin of it.
-        if self.undoes and not self.twins and self.rng.random() < 0.2:
+        undo = self.undoes and not self.twins and self.rng.random() < 0.2
+        if undo and not self.survivors:  # it may take a survivor's row away
             return self._undo()
         if self.rng.random() < 0.4:
             return None
