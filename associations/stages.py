@@ -263,8 +263,8 @@ class AssociationStage:
         if not session.run.dry_run:
             self.writer.recover([c for c in left if not c.undoes])
         for change in left:
-            if change.undoes:
-                continue
+            if change.undoes or session.run.dry_run:
+                continue  # a preview puts nothing back, so that the next run must
             if change.error_code:  # its run noted that no answer came
                 close(
                     change, ChangeOutcome.FAILED, change.error_code, change.error_text

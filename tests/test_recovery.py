@@ -281,6 +281,7 @@ def test_what_went_with_a_primary_is_put_back_after_no_answer(world):
     assert [e["code"] for e in report["syncs"][1]["errors"]] == ["TIMED_OUT"]
     world.sandbox.control.set_faults()
     assert not world.links()
+    world.run(dry_run=True)  # a look at it leaves it to the next run
     world.run()
     assert world.links() == {(ANN, A): frozenset({("HUBSPOT_DEFINED", 279)})}
     assert world.people_rows()[ANN][2] is None

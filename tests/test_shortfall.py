@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from connections.sandbox.server import SandboxServer
-from syncs.models import LogEntry
+from syncs import services
+from syncs.models import LogEntry, ObjectSync, RecordLink, SyncRun
+from syncs.models.choices import Trigger
+from syncs.run import shortfall
+from syncs.run.pull import keep_page
+from syncs.run.session import Session, SliceOver
 from tests.vendor import all_records
 from tests.world import World
 
@@ -62,6 +70,37 @@ def test_a_few_are_tried_by_the_same_rule(world):
     before = in_hubspot(world)
     world.sandbox.control.set_faults(f"truncate,{LIST}")
     assert world.run(world.companies, limit=1)["status"] == "succeeded"
+    assert domains(world) == before
+
+
+def test_what_was_refused_before_is_not_created_beside_what_a_list_left_out(world):
+    world.sandbox.control.set_faults("status=400,path=batch/create")
+    world.run(world.companies)
+    assert RecordLink.objects.filter(state="failing", dirty=False).count() == len(NAMES)
+    world.sandbox.control.set_faults()
+    before = in_hubspot(world)
+    RecordLink.objects.update(retry_at=timezone.now())
+    ObjectSync.objects.update(full_read_at=None)
+    world.sandbox.control.set_faults(f"truncate,{LIST}")
+    assert world.run(world.companies)["syncs"][0]["created"] == {"hubspot": 0, "app": 0}
+    assert domains(world) == before
+
+
+def test_a_read_that_outlasts_its_slice_is_followed_by_another_list(world, monkeypatch):
+    before = in_hubspot(world)
+    world.sandbox.control.set_faults(f"truncate,{LIST},nth=1")
+    run = services.start(syncs=[world.companies], trigger=Trigger.COMMAND)
+
+    def slow(session: Session, *args: Any, **how: Any) -> None:
+        keep_page(session, *args, **how)
+        session.deadline = time.monotonic() - 1
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shortfall, "keep_page", slow)
+        with pytest.raises(SliceOver):
+            services.execute(run, deadline=time.monotonic() + 60)
+    services.execute(SyncRun.objects.get(pk=run.pk), deadline=time.monotonic() + 60)
+    assert SyncRun.objects.get(pk=run.pk).status == "succeeded"
     assert domains(world) == before
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from associations.run.carrying import Carrier
 from associations.run.closing import later_syncs
@@ -457,9 +458,10 @@ def _taken(changes: Sequence[Change]) -> Iterator[tuple[Ends, Types | None]]:
         link__in={c.link_id for c in changes},
         side=Side.HUBSPOT,
         after__op__in=TAKING,
-        outcome__in=(ChangeOutcome.APPLIED, ChangeOutcome.SENT),
-    ).select_related("link", "other_link")
-    for row in rows:
+    )
+    done = Q(outcome__in=(ChangeOutcome.APPLIED, ChangeOutcome.SENT))
+    done |= Q(outcome=ChangeOutcome.FAILED, error_code=Code.TIMED_OUT)
+    for row in rows.filter(done).select_related("link", "other_link"):
         near, far = row.link, row.other_link
         if near is None or far is None or row.undoes:
             continue

@@ -57,7 +57,7 @@ def _mine(session: Session) -> QuerySet[RecordLink]:
     return RecordLink.objects.filter(sync=session.sync)
 
 
-def _due(session: Session) -> tuple[QuerySet[RecordLink], ...]:
+def due(session: Session) -> tuple[QuerySet[RecordLink], ...]:
     """What must be looked at. Each has an index that ends in the id: no row is sorted."""
     return (
         _mine(session).filter(dirty=True),
@@ -74,7 +74,7 @@ def _size(session: Session, *, sweep: bool) -> int:
     """About how many links there are to look at."""
     if sweep:
         return _mine(session).count()
-    return sum(rows.count() for rows in _due(session))
+    return sum(rows.count() for rows in due(session))
 
 
 def _next(
@@ -84,7 +84,7 @@ def _next(
     if sweep and in_hubspot:
         return list(_mine(session).filter(pk__gt=last).order_by("pk")[:CHUNK])
     ids: set[int] = set()
-    for rows in _due(session):
+    for rows in due(session):
         half = rows.filter(pk__gt=last, hubspot_id__isnull=not in_hubspot)
         ids.update(half.order_by("pk").values_list("pk", flat=True)[:CHUNK])
     some = sorted(ids)[:CHUNK]

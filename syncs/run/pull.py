@@ -263,7 +263,7 @@ def _read_changed(session: Session, side: Side) -> None:
         read_at = read_at or page.read_at
         newest = max(newest, _latest(newest, page) or newest)
         keep_page(session, side, page, None, searched=True)
-        _give_up_if_endless(session, side)
+        give_up_if_endless(session, side)
     overlap = timedelta(seconds=connector.capabilities.overlap_s)
     since = cursor - overlap
     window = connector.window(obj, want, after=since, until=cursor)
@@ -300,7 +300,7 @@ def _read_fed(session: Session, side: Side) -> None:
         _read_all(session, side)
 
 
-def _give_up_if_endless(session: Session, side: Side) -> None:
+def give_up_if_endless(session: Session, side: Side) -> None:
     """A read of changes starts over each time; one that outlasts its slice would never
     end. A complete read goes on from page to page."""
     if not session.over_time:

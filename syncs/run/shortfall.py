@@ -11,10 +11,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Q
+
 from connections.records import Side
-from syncs.models import RecordLink
-from syncs.run.pull import UNCOUNTED, has_changes, keep_page, note_uncounted
-from syncs.run.session import Session, now
+from syncs.run.plan import due
+from syncs.run.pull import (
+    UNCOUNTED,
+    give_up_if_endless,
+    has_changes,
+    keep_page,
+    note_uncounted,
+)
+from syncs.run.session import Cancelled, Session, now
 from syncs.run.windows import known_in
 
 LONG_AGO = datetime(1990, 1, 1, tzinfo=UTC)  # before any record's last change
@@ -45,8 +53,8 @@ def _creates(session: Session, side: Side) -> bool:
     other = side.other
     alone = {f"{side}_id__isnull": True, f"{other}_id__isnull": False}
     there = {f"{other}_gone_at__isnull": True, f"{other}_vanished_at__isnull": True}
-    links = RecordLink.objects.filter(sync=session.sync, dirty=True, keep_apart=False)
-    return links.filter(**alone, **there).exists()
+    lonely = Q(**alone, **there, keep_apart=False)
+    return any(links.filter(lonely).exists() for links in due(session))
 
 
 def _make_up(session: Session, side: Side, began: datetime) -> bool:
@@ -78,8 +86,14 @@ def _known(session: Session, side: Side) -> int:
 
 
 def _read(session: Session, side: Side, after: datetime) -> None:
-    # In one piece, however long it takes: read again, it would start over.
     obj, want = session.object_on(side), session.want(side)
     for page in session.connector(side).changed(obj, want, after=after):
         keep_page(session, side, page, None, searched=True)
-        session.lease.check()
+        if session.cancelled:
+            raise Cancelled
+        if session.over_time:
+            # Another slice would begin with the first record again; a list goes on from
+            # page to page, and is not likely to come back short a second time.
+            session.run.place = {}
+            session.run.save(update_fields=["place"])
+        give_up_if_endless(session, side)
