@@ -77,15 +77,17 @@ def test_a_plan_applied_after_a_lost_create_does_not_create_again(world):
     assert RecordLink.objects.get(sync=world.companies).paired
 
 
-def test_a_lost_create_is_found_although_our_clock_is_ahead(world, monkeypatch):
+@pytest.mark.parametrize("still", [True, False], ids=["still", "set right since"])
+def test_a_lost_create_is_found_although_our_clock_was_ahead(world, monkeypatch, still):
     right, ahead = timezone.now, timedelta(hours=1)
-    world.sql("INSERT INTO companies (name, domain) VALUES ('A', %s)", A)
     world.set_up()
-    world.sandbox.control.set_switches(
-        search_lag_s=30
-    )  # it is in no list of changes yet
+    world.run(world.companies)  # so that the next ones read changes
+    world.sql("INSERT INTO companies (name, domain) VALUES ('A', %s)", A)
+    world.sandbox.control.set_switches(search_lag_s=30)  # among those it is not yet
     monkeypatch.setattr(timezone, "now", lambda: right() + ahead)
     lose_a_create(world, "companies")
+    if not still:
+        monkeypatch.undo()
     world.run()
     assert companies_called(world, "A") == 1
     assert RecordLink.objects.get(sync=world.companies).paired
@@ -246,7 +248,7 @@ def test_a_kill_while_a_written_link_is_kept_does_not_unlink_it(world, monkeypat
         assert world.people_rows()[ANN][2] == A
 
 
-def test_what_went_with_a_primary_is_put_back_after_a_kill(world, monkeypatch):
+def clear_a_primary_that_takes_its_pair(world: World) -> None:
     (company,) = world.create("companies", [{"name": "A", "domain": A}])
     (ann,) = world.create("contacts", [{"email": ANN}])
     world.make_primary(ann, company)
@@ -254,6 +256,10 @@ def test_what_went_with_a_primary_is_put_back_after_a_kill(world, monkeypatch):
     world.run()
     world.sandbox.control.set_switches(primary_archive="removes_pair")
     world.sql("UPDATE people SET company_id = NULL")
+
+
+def test_what_went_with_a_primary_is_put_back_after_a_kill(world, monkeypatch):
+    clear_a_primary_that_takes_its_pair(world)
 
     def die(*_: Any) -> None:
         raise Killed
@@ -269,13 +275,7 @@ def test_what_went_with_a_primary_is_put_back_after_a_kill(world, monkeypatch):
 
 
 def test_what_went_with_a_primary_is_put_back_after_no_answer(world):
-    (company,) = world.create("companies", [{"name": "A", "domain": A}])
-    (ann,) = world.create("contacts", [{"email": ANN}])
-    world.make_primary(ann, company)
-    world.set_up()
-    world.run()
-    world.sandbox.control.set_switches(primary_archive="removes_pair")
-    world.sql("UPDATE people SET company_id = NULL")
+    clear_a_primary_that_takes_its_pair(world)
     world.sandbox.control.set_faults("drop,path=labels/archive,when=after")
     report = world.run()
     assert [e["code"] for e in report["syncs"][1]["errors"]] == ["TIMED_OUT"]
