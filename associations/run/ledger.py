@@ -237,9 +237,9 @@ class Ledger:
 
 
 def _why_noted(noted: Pending, far: RecordLink | None) -> str:
-    """The code of a note; an end that cannot be linked to says itself why."""
-    if noted.code == Code.RECORD_GONE and far is not None and far.error_code:
-        return str(far.error_code)
+    """The code of a note; an end that is there and cannot be linked to says itself why."""
+    if noted.code == Code.RECORD_GONE and far is not None and not far.lost:
+        return str(far.error_code or noted.code)
     return noted.code
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 from connections.catalogue import Code
 from connections.connectors.base import SchemaError
@@ -115,10 +116,11 @@ def _look(session: Session) -> None:
                 stage.resolve(session)
             reissued.decide(session)
     with _timed(session, "match"):
-        match(session, lambda links: _absorbed(session, links))
+        moved = partial(_absorbed, session)
+        match(session, moved)
         if make_up(session):
             session.run.place = {}  # matching begins anew
-            match(session, lambda links: _absorbed(session, links))
+            match(session, moved)
     if not session.run.dry_run and not session.run.as_planned:
         supersede(session)
     session.run.place = {"phase": "plan"}
