@@ -59,12 +59,13 @@ def test_from_connected_systems_to_links_in_step(admin_client, world):
     text = flow.see("link", "?app_field=company_id").content.decode()
     assert "has no sync yet" in text
 
-    # The reference's target, set up on the way, leads back.
-    url = next(
+    # The reference's target, set up on the way, leads back; what was chosen is kept.
+    way = next(
         one["first"]
         for one in flow.see("configure").context["references"]
         if one["first"]
     )
+    url = flow.send("configure", go=way, creates="to_app")["Location"]
     first = admin_client.get(url)
     assert first.context["form"]["hubspot_object"].value() == "companies"
     answer = admin_client.post(
@@ -85,6 +86,7 @@ def test_from_connected_systems_to_links_in_step(admin_client, world):
     answer = admin_client.post(flow.url("review"), {"go": "save"})
     flow.draft = contact_draft
     assert answer["Location"].split("#")[0] == flow.url("configure")
+    assert flow.see("configure").context["form"]["creates"].value() == "to_app"
     run_queued()
     assert set(world.company_rows()) == {"https://acorn.example", "birch.example"}
 

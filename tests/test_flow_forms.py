@@ -129,6 +129,38 @@ def test_an_edit_makes_a_new_revision_but_not_for_its_schedule_or_name(
     assert [m.hubspot for m in sync.field_mappings.all()] == ["name"]
 
 
+def test_no_way_out_of_configure_loses_what_was_chosen_there(admin_client, office):
+    flow = edited(admin_client, office.companies)
+    for go in ("field:1", "keys", "link", "field"):
+        flow.send("configure", go=go, conflict="app" if go == "keys" else "latest")
+        assert flow.draft.tree["conflict"] == ("app" if go == "keys" else "latest"), go
+    # The mapping that is edited is the same although one before it was taken off.
+    answer = flow.send("configure", go="field:1", on=["on-1"])
+    assert answer["Location"] == flow.url("field") + "?at=0"
+    assert [f["hubspot"] for f in flow.draft.tree["fields"]] == ["domain"]
+    answer = flow.send("configure", go="field:0", on=[])
+    assert answer["Location"] == flow.url("configure") + "#fields"
+
+
+def test_a_switch_asks_whose_values_a_later_field_begins_with(admin_client, office):
+    office.companies.field_mappings.filter(hubspot="name").delete()
+    flow = edited(admin_client, office.companies)
+    page = flow.see("configure")
+    rows = {row["tree"]["hubspot"]: row for row in page.context["rows"]}
+    later = rows["name"]
+    assert (later["on"], rows["domain"]["on"]) == (False, True)
+    assert (bool(later["seeds"]), bool(rows["domain"]["seeds"])) == (True, False)
+    assert "Whose values name begins with" in page.content.decode()
+    chosen: dict[str, Any] = {f"seed-{later['key']}": "app"}
+    chosen["on"] = ["on-0", later["key"]]
+    flow.send("configure", then="limit", **chosen)
+    assert flow.draft.tree["fields"][1]["seed"] == "app"
+    # Not asked of a new sync, which has no pairs yet.
+    flow = Flow(admin_client, office.app)
+    flow.begin(app_object="firms", hubspot_object="companies")
+    assert not any(row["seeds"] for row in flow.see("configure").context["rows"])
+
+
 def test_a_draft_of_what_was_changed_elsewhere_is_not_saved_over_it(
     admin_client, office
 ):

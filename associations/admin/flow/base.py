@@ -80,6 +80,15 @@ class Page:
     def obj(self, side: Side) -> ObjectType | None:
         return self.look.objects.get(side)
 
+    @cached_property
+    def held_fields(self) -> set[tuple[str, str]] | None:
+        """The field mappings that a sync at work has, HubSpot's field first; None of a
+        sync that is new."""
+        sync = self.draft.sync
+        if self.draft.new or sync is None:
+            return None
+        return set(sync.field_mappings.values_list("hubspot", "app"))
+
     def tree(self) -> dict[str, Any]:
         """A copy of the draft's tree, to change."""
         return deepcopy(self.draft.tree)

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 
-from associations.admin.flow.base import Page
 from associations.admin.flow.fields import choice, named, radio, show_problems
+from associations.admin.flow.rows import EDIT_FIELD, FieldRows, conflicts
 from associations.admin.flow.select import directions, first_url
 from associations.drafts.lab import shown_lab
-from associations.drafts.trees import usual_fields
 from associations.drafts.wording import arrow, key_words, types_words
 from associations.setup.defaults import default_match
-from associations.setup.spec import AssociationSpec, FieldSpec
+from associations.setup.spec import AssociationSpec
 from connections.models import ConnectedApp
 from connections.records import ObjectType, ReferenceField, Side
 from syncs.models import ObjectSync
@@ -23,15 +22,8 @@ from syncs.models.choices import Creates
 
 Json = dict[str, Any]
 SUB_PAGES = ("field", "link", "keys")
-
-
-def conflicts(app: ConnectedApp) -> list[tuple[str, str]]:
-    return [
-        ("hubspot", "HubSpot wins"),
-        ("app", f"{app.name} wins"),
-        ("latest", "The latest change wins"),
-        ("review", "A person decides"),
-    ]
+# Buttons that lead to one mapping or reference, which stands after a colon.
+EDIT_LINK, MAP_LINKS, FIRST = "link", "map", "first"
 
 
 class ConfigureForm(forms.Form):
@@ -63,7 +55,7 @@ class ConfigureForm(forms.Form):
         )
 
 
-class ConfigurePage(Page):
+class ConfigurePage(FieldRows):
     step = "configure"
     template = "crosslink/flow/configure.html"
 
@@ -89,18 +81,40 @@ class ConfigurePage(Page):
         }
         choose_keys = self._match(tree, form.cleaned_data["matching"])
         kept_off = self.draft.off
-        self._switch(tree)
+        self.switch(tree)
         own = ("direction", "creates", "conflict", "matching")
         wrong = self.problems_of(tree, *own)
         if show_problems(form, wrong, {name: name for name in own}):
             self.draft.off = kept_off
             return self._shown(form)
         wanted = self.request.POST.get("go", "")
-        if wanted in SUB_PAGES or choose_keys:
+        out = self._way_out(wanted, tree)
+        if wanted in SUB_PAGES or out or choose_keys:
             self.save(tree, "configure")
+            if out:
+                return HttpResponseRedirect(out)
             return self.go(wanted if wanted in SUB_PAGES else "keys")
         self.save(tree, "limit")
         return self.go("limit")
+
+    def _way_out(self, wanted: str, tree: Json) -> str:
+        """Where the button of one mapping or reference leads, or nowhere.
+
+        Args: tree, what is about to be saved: a mapping's place may have changed.
+        """
+        what, _, which = wanted.partition(":")
+        if what == EDIT_FIELD and which.isdecimal():
+            return self.edit_url(int(which), tree)
+        if what == EDIT_LINK and which.isdecimal():
+            return f"{self.url('link')}?at={which}"
+        if what == MAP_LINKS and which:
+            return f"{self.url('link')}?{urlencode({'app_field': which})}"
+        app = self.obj(Side.APP)
+        reference = app.reference(which) if what == FIRST and app else None
+        if reference is None:
+            return ""
+        target = self.look.schemas[Side.APP].object(reference.target)
+        return first_url(self.draft, target, self.look.schemas) if target else ""
 
     def _match(self, tree: Json, matching: str) -> bool:
         """Note how records match. Returns: whether keys have to be chosen now."""
@@ -127,64 +141,7 @@ class ConfigurePage(Page):
             tree["matching"] = "default"
         return True
 
-    def _switch(self, tree: Json) -> None:
-        """Take mappings on and off as their switches say."""
-        on = set(self.request.POST.getlist("on"))
-        rows = list(self._rows())
-        tree["fields"] = [row["tree"] for row in rows if row["key"] in on]
-        self.draft.off = [
-            row["tree"] for row in rows if row["key"] not in on and not row["usual"]
-        ]
-
     # What is shown ----------------------------------------------------------------------
-
-    def _rows(self) -> Iterator[Json]:
-        """The mappings with a switch each: those in use, those off, the usual ones."""
-        fields = self.draft.tree.get("fields") or []
-        taken = {(f.get("hubspot"), f.get("app")) for f in (*fields, *self.draft.off)}
-        used = [{name for pair in taken if (name := pair[at])} for at in (0, 1)]
-        for at, tree in enumerate(fields):
-            yield {
-                "key": f"on-{at}",
-                "at": at,
-                "tree": tree,
-                "on": True,
-                "usual": False,
-            }
-        for at, tree in enumerate(self.draft.off):
-            yield {"key": f"off-{at}", "tree": tree, "on": False, "usual": False}
-        if len(self.look.objects) < len(Side):
-            return
-        for tree in usual_fields(self.app, self.draft.tree, self.look.objects):
-            if tree["hubspot"] not in used[0] and tree["app"] not in used[1]:
-                key = f"usual-{tree['hubspot']}={tree['app']}"
-                yield {"key": key, "tree": tree, "on": False, "usual": True}
-
-    def _shown_rows(self, form: ConfigureForm) -> list[Json]:
-        posted = set(self.request.POST.getlist("on")) if form.is_bound else None
-        return [self._shown_row(row, posted) for row in self._rows()]
-
-    def _shown_row(self, row: Json, posted: set[str] | None) -> Json:
-        tree, at = row["tree"], row.get("at")
-        spec = FieldSpec("", **tree)
-        own = str(self.draft.tree.get("direction", "two_way"))
-        return {
-            **row,
-            "on": row["on"] if posted is None else row["key"] in posted,
-            "hubspot": self._label(Side.HUBSPOT, spec.hubspot),
-            "app": self._label(Side.APP, spec.app),
-            "arrow": arrow(spec.direction or own),
-            "conflict": dict(conflicts(self.app)).get(spec.conflict, ""),
-            "values": len(spec.values),
-            "seed": spec.seed,
-            "edit": f"{self.url('field')}?at={at}" if at is not None else "",
-            "problems": self.look.under(f"fields[{at}]") if at is not None else [],
-        }
-
-    def _label(self, side: Side, name: str) -> str:
-        obj = self.obj(side)
-        found = obj.field(name) if obj else None
-        return named(name, found.label) if found else name
 
     def _links(self) -> list[Json]:
         """The association mappings, each with what it is and what is wrong with it."""
@@ -195,13 +152,13 @@ class ConfigurePage(Page):
     def _link(self, at: int, link: AssociationSpec) -> Json:
         own = str(self.draft.tree.get("direction", "two_way"))
         return {
-            "place": self._label(Side.APP, link.app_field),
+            "place": self.label(Side.APP, link.app_field),
             "name": link.app_field,
             "kind": "join table" if link.join else "key field" if link.by else "",
             "to": link.to,
             "types": types_words(link, self.look),
             "arrow": arrow(link.direction or own),
-            "edit": f"{self.url('link')}?at={at}",
+            "edit": f"{EDIT_LINK}:{at}",
             "problems": self.look.under(f"associations[{at}]"),
         }
 
@@ -242,8 +199,8 @@ class ConfigurePage(Page):
             "on": bool(on) or itself,
             "itself": itself,
             "mapped": next((x for x in links if x["name"] == reference.name), None),
-            "map": f"{self.url('link')}?app_field={reference.name}",
-            "first": first_url(self.draft, target, self.look.schemas)
+            "map": f"{MAP_LINKS}:{reference.name}",
+            "first": f"{FIRST}:{reference.name}"
             if target is not None and not covering and not itself
             else "",
         }
@@ -253,7 +210,7 @@ class ConfigurePage(Page):
         settled = self.look.settled
         return self.show(
             form=form,
-            rows=self._shown_rows(form),
+            rows=self.shown_rows(bound=form.is_bound),
             links=links,
             references=self._references(links),
             keys=[key_words(key) for key in settled.match] if settled else [],

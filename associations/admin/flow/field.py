@@ -9,7 +9,6 @@ from django import forms
 from django.http import HttpResponse, HttpResponseRedirect
 
 from associations.admin.flow.base import Page
-from associations.admin.flow.configure import conflicts
 from associations.admin.flow.fields import (
     Select,
     TextInput,
@@ -18,8 +17,9 @@ from associations.admin.flow.fields import (
     named,
     show_problems,
 )
+from associations.admin.flow.rows import conflicts, pair_of, seeds
 from associations.admin.flow.select import directions
-from associations.drafts.trees import field_tree, tree_of
+from associations.drafts.trees import field_tree
 from associations.setup.compatible import fit
 from associations.setup.guessing import usual_way
 from associations.setup.spec import FieldSpec
@@ -66,11 +66,7 @@ class FieldForm(forms.Form):
         if page.is_new_to_a_live_sync:
             self.fields["seed"] = choice(
                 "Whose values it begins with",
-                [
-                    ("hubspot", "HubSpot's"),
-                    ("app", f"{page.app.name}'s"),
-                    ("", "As conflicts are resolved"),
-                ],
+                seeds(page.app),
                 required=False,
                 help_text="The sync has pairs already: where both sides hold a value, "
                 "this side's is kept. An empty value never wins.",
@@ -171,12 +167,10 @@ class FieldPage(Page):
     @property
     def is_new_to_a_live_sync(self) -> bool:
         """Whether pairs exist already for which this field would be a first sync."""
-        sync = self.draft.sync
-        if self.draft.new or sync is None:
+        held = self.held_fields
+        if held is None:
             return False
-        held = tree_of(sync).get("fields") or []
-        pair = (self.kept.get("hubspot"), self.kept.get("app"))
-        return self.at is None or pair not in {(f["hubspot"], f["app"]) for f in held}
+        return self.at is None or pair_of(self.kept) not in held
 
     def compatible(self, field: Field | None) -> list[tuple[str, str]]:
         """HubSpot's properties that a field can sync with, saying which way."""
@@ -259,9 +253,7 @@ class FieldPage(Page):
         if show_problems(form, wrong, places):
             return self._shown(form)
         pair = (form.cleaned_data["hubspot"], self.app_name)
-        self.draft.off = [
-            f for f in self.draft.off if (f.get("hubspot"), f.get("app")) != pair
-        ]
+        self.draft.off = [f for f in self.draft.off if pair_of(f) != pair]
         self.save(tree)
         self.say(f"{self.app_name} syncs with {form.cleaned_data['hubspot']}.")
         return self.go("configure", "#fields")
