@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from django.conf import settings
-from django.db import connection
-from playwright.sync_api import Page
 
 from connections.sandbox.server import SandboxServer
 from syncs.models import SyncRun
+from tests.e2e.person import until
 from tests.world import World
 
 pytestmark = [
@@ -33,53 +26,7 @@ def world(pg_dsn: str) -> Iterator[World]:
         yield World(sandbox, pg_dsn)
 
 
-@pytest.fixture
-def cluster(transactional_db: None, tmp_path: Path) -> Iterator[None]:
-    """A task cluster of its own processes, on the tests' database."""
-    log = tmp_path / "cluster.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "manage.py", "qcluster"],
-            cwd=settings.BASE_DIR,
-            env={
-                **os.environ,
-                "DJANGO_SETTINGS_MODULE": "tests.settings",
-                "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def until(true: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.25)
-
-
-def log_in(page: Page, url: str) -> None:
-    page.goto(url)
-    page.get_by_label("Username").fill("ada")
-    page.get_by_label("Password").fill("right horse")
-    page.get_by_role("button", name="Log in").click()
-    page.wait_for_url(f"{url}/admin/")
-
-
-def test_four_changes_arrive_after_sync_now(
-    world, cluster, live_server, page, django_user_model
-):
+def test_four_changes_arrive_after_sync_now(world, cluster, live_server, page, ada):
     names = ("acorn", "birch")
     companies = world.create(
         "companies", [{"name": n, "domain": f"{n}.example"} for n in names]
@@ -89,7 +36,6 @@ def test_four_changes_arrive_after_sync_now(
         world.make_primary(contact, company)
     world.set_up()
     assert world.run()["status"] == "succeeded"
-    django_user_model.objects.create_superuser("ada", password="right horse")
     # One company and one contact's company on each side.
     world.sql("UPDATE companies SET name = 'Acorn Ltd' WHERE domain = 'acorn.example'")
     world.sql(
@@ -100,7 +46,6 @@ def test_four_changes_arrive_after_sync_now(
     world.make_primary(contacts[1], companies[0])
     world.sandbox.control.set_latency(LATENCY_MS)
 
-    log_in(page, live_server.url)
     page.goto(f"{live_server.url}/admin/connections/connectedapp/{world.app.pk}/")
     page.get_by_role("link", name="Sync now").or_(
         page.get_by_role("button", name="Sync now")
