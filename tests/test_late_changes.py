@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from connections.sandbox.server import SandboxServer
+from syncs.run import drift
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -106,6 +108,24 @@ def test_an_edit_between_our_read_and_our_write_travels_too(world: World) -> Non
     world.sandbox.control.set_hook(None)
     world.run()
     assert edited
+    assert names(world)[ANN] == ("B", "B")
+    assert world.people_rows()[ANN][1] == "Newman"
+
+
+def test_what_a_look_before_the_write_shows_travels_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that took long reads again before it writes what search does not show yet.
+
+    The campaign's seed 1339.
+    """
+    monkeypatch.setattr(drift, "FRESH", timedelta(0))
+    both(world)
+    ids = {mail: row["id"] for mail, row in world.contacts_in_hubspot().items()}
+    world.sandbox.control.set_switches(search_lag_s=3600)
+    world.update("contacts", str(ids[ANN]), lastname="Newman")
+    name(world, ANN, "B")
+    world.run()
     assert names(world)[ANN] == ("B", "B")
     assert world.people_rows()[ANN][1] == "Newman"
 

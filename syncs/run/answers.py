@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from connections.catalogue import Code
 from connections.records import Canon, Outcome, Record, Side
@@ -67,6 +67,22 @@ class Answers:
     def plan_again(self, link: RecordLink) -> None:
         self._moved.update([link.pk])
         link.dirty = self.session.again = True
+
+    def looked_again(
+        self,
+        side: Side,
+        before: Mapping[int, RecordLink],
+        links: Mapping[int, RecordLink],
+    ) -> None:
+        """What a look before the write shows to have changed besides is planned again:
+        no later read shows it anew."""
+        for pk, link in links.items():
+            was = before[pk]
+            if (
+                link.values_on(side) != was.values_on(side)
+                or link.app_references != was.app_references
+            ):
+                self.plan_again(link)
 
     def settled(self, link: RecordLink) -> None:
         if left_by_write(self.session, link):

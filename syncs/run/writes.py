@@ -238,7 +238,9 @@ class RecordWriter:
 
     def _update(self, side: Side, batch: list[Change]) -> None:
         links = self._links(batch)
+        planned_from = dict(links)
         batch = still_right(self.session, side, batch, links, creating=False)
+        self.answers.looked_again(side, planned_from, links)
         if not batch:
             return
         with transaction.atomic():
