@@ -76,3 +76,22 @@ def test_a_primary_out_of_scope_does_not_count_against_the_app_s():
         in_scope.ran(stands, set(), clean=True)
     people.turn(H, AWAY, out=True, at_work=False)
     people.ran(stands, set(), clean=True)
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_what_was_moved_to_a_company_that_vanished_has_left_the_former_one(moved):
+    people = oracle()
+    people.lives[AWAY] = {A}  # what a run made in HubSpot was taken back
+    people.gone.add(AWAY)
+    if moved:
+        people.edit(Edit((*ANN, LINK), H, "away"), at_work=False)
+    first, later = (seen(value, value) for value in ("acme", None))
+    first.values[H][ANN][LINK] = None if moved else "acme"
+    for stands in (first, later):
+        stands.values[A][AWAY] = {}
+    people.ran(first, set(), clean=False)
+    if moved:
+        people.ran(later, set(), clean=False)
+    else:
+        with pytest.raises(Violation, match="ann"):
+            people.ran(later, set(), clean=False)

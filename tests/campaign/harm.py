@@ -29,6 +29,9 @@ UNDONE = ("status=429", "status=423")  # say that nothing was done
 LISTED = ("truncate", "truncate=1", "truncate=2", "omit", "omit=1", "repeat", "shuffle")
 LOSING = ("truncate", "truncate=1", "omit")  # may lose outcomes of writes, too
 STEPS_S = (-3600.0, -30.0, 10.0, 61.0, 3600.0, 90_000.0)
+# Of records only: another page of a contact's links, or how they stood before our write,
+# is a full answer to what was asked, and nothing could tell it from people's work.
+RECORDS_READ = "/0-1/batch/read"
 # How a statement to the app ends, and whether it may have taken effect.
 LOST, REFUSED = "lost", "refused"
 STATEMENTS: dict[str, Callable[[], Exception]] = {
@@ -111,6 +114,8 @@ def _fault(rng: random.Random) -> str:
     kind = rng.choice((*SPOKEN, *SPOKEN, *LISTED))
     path = rng.choice((*LISTS, "/batch/") if kind in LOSING else LISTS)
     path = path if kind in LISTED else rng.choice(PATHS)
+    if kind == "repeat" and path == "/batch/read":
+        path = RECORDS_READ
     nth = rng.choice((1, 1, 1, 2, 3)) if path != "/crm/" else rng.randint(1, 14)
     when = "before" if kind in UNDONE else rng.choice(("before", "after"))
     times = rng.choice((1, 1, 2, 30))

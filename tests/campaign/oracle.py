@@ -254,9 +254,17 @@ class Oracle:
         if link and self._missing(slot) and slot[1] not in self.cleared:
             # What vanished with its end is no unlink.
             blanked = {c for c in found - cells if c.h is None and c.a is None}
-            blanked -= {c for c in blanked if any(o.h == o.a for o in cells)}
+            if any(o.h == o.a or self._unlinked(o) for o in cells):
+                blanked = set()
             found -= blanked
         return found
+
+    def _unlinked(self, cell: Cell) -> bool:
+        """Whether a link that stood on both sides went from one, with its end there:
+        somebody moved it on, to a company that vanished."""
+        last = cell.base or (None, None)
+        here = len(self.lives.get((COMPANIES, str(last[0])), ())) == 2
+        return here and last[0] == last[1] and None in (cell.h, cell.a)
 
     def _invisible(self, cell: Cell) -> Iterator[Cell]:
         """What a link may become while one of its ends is, or was, missing."""

@@ -566,5 +566,7 @@ class People(Reader):
                 "SELECT company_id FROM people WHERE id = %s",
                 int(self.ids[A, record]),
             )
-            end = None if row is None else self.called[A, COMPANIES, str(row)][1]
-            self.tell(A, record, LINK, end)
+            end = None if row is None else self.called.get((A, COMPANIES, str(row)))
+            if row is not None and end is None:
+                continue  # the run at work just made that one, and linked to it
+            self.tell(A, record, LINK, end and end[1])
