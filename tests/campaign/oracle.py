@@ -332,7 +332,9 @@ class Oracle:
             if slot[:2] == record and slot[2] != LINK
         )
 
-    def removed(self, record: Record, side: str, *, doomed: bool = False) -> None:
+    def removed(
+        self, record: Record, side: str, *, doomed: bool = False, at_work: bool = False
+    ) -> None:
         """A record went; what was not paired yet is made again from the other side.
 
         `doomed`: nothing stands in the way of archiving its counterpart.
@@ -347,6 +349,11 @@ class Oracle:
             if slot[:2] == record:
                 afresh = {replace(c.edited(side, None), base=None) for c in cells}
                 self.cells[slot] = cells | afresh
+            elif at_work and slot[2] == LINK and side not in self.lives[slot[:2]]:
+                # The run may have made the contact with its link, which went with this.
+                both = (record[1], record[1])
+                led = (c for c in cells if c.on(other) == record[1])
+                self.cells[slot] = cells | {replace(c, base=both) for c in led}
 
     def reloaded(self, record: Record) -> None:
         """A row came back under another id: a first sync of what it pairs with."""

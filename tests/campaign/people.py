@@ -415,7 +415,7 @@ class People(Reader):
             )
             self.buried[record] = row
             self.world.sql(f"DELETE FROM {TABLES[kind]} WHERE id = %s", int(i))
-        self.oracle.removed(record, side, doomed=doomed)
+        self.oracle.removed(record, side, doomed=doomed, at_work=self.at_work)
         self._tell_again(side, touched)
 
     def restore(self, _: str) -> None:
