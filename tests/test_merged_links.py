@@ -56,7 +56,8 @@ def labels(world: World) -> set[tuple[str, str, int]]:
     }
 
 
-def test_labels_and_both_ends_follow_the_survivor_and_the_app_is_left_alone(world):
+def linked(world: World) -> None:
+    """Ann and Bob, with labels on their links to A and B, on both sides."""
     office = Office(world)
     world.sql("INSERT INTO companies (name, domain) VALUES ('A', %s), ('B', %s)", A, B)
     world.sql("INSERT INTO people (email) VALUES (%s), (%s)", ANN, BOB)
@@ -71,16 +72,25 @@ def test_labels_and_both_ends_follow_the_survivor_and_the_app_is_left_alone(worl
         )
     office.put(office.labelled())
     assert world.run()["status"] == "succeeded"
-    before = labels(world)
-    assert len(before) == len(ROWS)
-    held = RecordLink.objects.count(), AssociationLink.objects.count()
 
-    # The far end: A is merged into a company that nobody has read yet.
+
+def merge_into_a_twin(world: World) -> None:
+    """Company A goes on as another record, under A's domain."""
     firms = world.companies_in_hubspot()
     (twin,) = world.create("companies", [{"name": "A", "domain": TWIN}])
     survivor = merge(world, "companies", twin, str(firms[A]["id"]))
     assert survivor not in (twin, firms[A]["id"])
     world.update("companies", survivor, domain=A)
+
+
+def test_labels_and_both_ends_follow_the_survivor_and_the_app_is_left_alone(world):
+    linked(world)
+    before = labels(world)
+    assert len(before) == len(ROWS)
+    held = RecordLink.objects.count(), AssociationLink.objects.count()
+
+    # The far end: A is merged into a company that nobody has read yet.
+    merge_into_a_twin(world)
     followed(world, before, held)
 
     # The near end: Ann, who has links to both.
@@ -105,3 +115,25 @@ def followed(world: World, before: object, held: tuple[int, int]) -> None:
     assert not Change.objects.filter(
         side="app", kind__in=["unlink", "archive"]
     ).exists()
+
+
+def test_a_merge_that_the_companies_sync_has_not_read_moves_no_link(world):
+    """Contacts run alone, and find A's links at an id that nobody knows. Seed 1707."""
+    linked(world)
+    before = labels(world)
+    merge_into_a_twin(world)
+    world.sql(
+        "UPDATE works SET role = 'adv' WHERE role = 'dm' AND person = "
+        "(SELECT id FROM people WHERE email = %s)",
+        BOB,
+    )
+    edited = sorted(
+        (m, d, "adv" if (m, r) == (BOB, "dm") else r, n) for m, d, r, n in ROWS
+    )
+    _, contacts = world.both
+    world.run(contacts, full=True)
+    assert rows(world) == edited
+    assert not Change.objects.filter(side="app", kind="unlink").exists()
+    world.run()
+    assert rows(world) == edited
+    assert len(labels(world) - before) == len(before - labels(world)) == 1

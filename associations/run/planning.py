@@ -14,7 +14,7 @@ from associations.run.mirroring import Mirrors
 from associations.run.proving import Proof, Seen
 from associations.run.refusing import Refused, Refuser
 from associations.run.stored import FOLLOWS, PARTS, parts_json, types_json
-from associations.run.vanished import find_gone, find_lost_labels
+from associations.run.vanished import find_gone, find_lost_labels, find_merged
 from connections.catalogue import Code
 from connections.records import Linked, Side
 from syncs.models import RecordLink
@@ -50,6 +50,7 @@ class LinkPlanner:
         self.links = [link for link in share if self._takes_part(link)]
         self.ledger = Ledger(chunk, pair, self.links, share)
         self.fars = self._fars()
+        self._follow_merges()
         self.mirrors = Mirrors(chunk, pair, edges, self.fars, self.links)
         self.refuser = Refuser(chunk, pair, edges, self.fars)
         self.refused: Refused = {}
@@ -72,6 +73,28 @@ class LinkPlanner:
             for m in self.pair.mappings
         }
         return find_fars(self.chunk, self.pair, hubspot, named, self.ledger.keys)
+
+    def _follow_merges(self) -> None:
+        """Know a far record by the id that it goes on under after a merge.
+
+        Its own sync may not have read that yet: what HubSpot shows then is no move to
+        another record, and nothing was unlinked.
+        """
+        left: dict[int, RecordLink] = {}
+        for link in self.links:
+            shown = {edge.to_id for edge in self._edges_of(link) or ()}
+            if shown <= self.fars.by_hubspot.keys():
+                continue
+            for mapped in self.pair.mappings:
+                for key in self.ledger.base(mapped, link) or ():
+                    far = self.fars.link_of(key)
+                    if far is not None and not far.lost and far.hubspot_id not in shown:
+                        left[key] = far
+        if left:
+            merged = find_merged(self.session, self.pair, list(left.values()))
+            self.fars.by_hubspot |= {
+                i: key for i, key in merged.items() if i not in self.fars.by_hubspot
+            }
 
     def _edges_of(self, link: RecordLink) -> tuple[Linked, ...] | None:
         """HubSpot's links of a record; None where they could not be read."""

@@ -30,7 +30,7 @@ def find_gone(
     if not links:
         return []
     owner = pair.to_sync
-    obj = _far_object(owner, side)
+    obj = far_object(owner, side)
     declared = owner.archive.get(side)
     if declared and obj.field(declared["field"]) is None:
         declared = None
@@ -72,10 +72,29 @@ def _archived(owner: ObjectSync, side: Side, obj: ObjectType, record: Record) ->
     return bool(is_archived(owner, side, {name: value}))
 
 
-def _far_object(sync: ObjectSync, side: Side) -> ObjectType:
+def far_object(sync: ObjectSync, side: Side) -> ObjectType:
     if side is Side.HUBSPOT:
         return schemas.load_object(sync.app.hubspot, sync.hubspot_object)
     return schemas.load_object(sync.app, sync.app_object)
+
+
+def find_merged(
+    session: Session, pair: Pair, links: Sequence[RecordLink]
+) -> dict[str, int]:
+    """What some far records were merged into in HubSpot, that their own sync has not
+    read yet.
+
+    Returns: our keys of them, by the survivors' ids.
+    """
+    obj = far_object(pair.to_sync, Side.HUBSPOT)
+    ids = {link.hubspot_id or "": link.pk for link in links}
+    size = session.hubspot.capabilities.fetch_batch
+    found: dict[str, int] = {}
+    for some in parts(list(ids), size):
+        for was, record in session.hubspot.fetch(obj, some, Want(())).records.items():
+            if record.id != was:
+                found.setdefault(record.id, ids[was])
+    return found
 
 
 def find_lost_labels(session: Session, pair: Pair, results: Iterable[Result]) -> bool:
