@@ -230,19 +230,24 @@ class Oracle:
             return ends | cells if {slot, record} & named else ends
         ends = self._disturbed(cells, slot)
         if link:
-            # What we archived takes its links along, and what was made again under
-            # another id has none of those of the archived one.
-            away = {
-                r[1]
-                for r in self._ends_of(slot)
-                if H not in self.lives[r] or (H, r) in self.anew
-            }
-            ends |= {replace(c, h=None) for c in ends if c.h in away}
+            ends |= self._led_away(slot, ends)
         for edit in (e for e in self.open if e.slot == slot):
             lost = {c for c in ends if c not in cells}  # written over what was edited
             ends = {c.edited(edit.side, edit.value) for c in ends} | lost
             ends = self._disturbed(ends, slot)
+            if link:
+                ends |= self._led_away(slot, ends)
         return ends
+
+    def _led_away(self, slot: Slot, cells: Iterable[Cell]) -> set[Cell]:
+        """What we archived takes its links along, and what was made again under another
+        id has none of those of the archived one."""
+        away = {
+            r[1]
+            for r in self._ends_of(slot)
+            if H not in self.lives[r] or (H, r) in self.anew
+        }
+        return {replace(c, h=None) for c in cells if c.h in away}
 
     def _disturbed(self, cells: set[Cell], slot: Slot) -> set[Cell]:
         link = slot[2] == LINK
