@@ -38,6 +38,7 @@ from associations.run.restoring import Standing
 from associations.run.retrying import targets_moved
 from associations.run.sharing import shares
 from associations.run.skipping import count_skipped, in_scope_again
+from associations.run.troubles import forget_links
 from associations.run.undoing import LinkUndoer
 from associations.run.writing import LinkWriter
 from connections.records import Side
@@ -365,6 +366,14 @@ class AssociationStage:
                 row.delete()
             else:
                 row.save(update_fields=["link", "other"])
+
+    def unknown(self, session: Session, names: Collection[str]) -> None:
+        """Begin the links of such fields as a first sync: they came back empty, perhaps,
+        and nobody took links off."""
+        rows = AssociationMapping.objects.filter(sync=session.sync, app_field__in=names)
+        with session.storing:
+            for row in rows.exclude(by=By.JOIN_TABLE):
+                forget_links(row)
 
     def revived(self, link_ids: Sequence[int]) -> None:
         """What vanished with a record is no unlink once it is back: without types, a

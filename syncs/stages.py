@@ -87,6 +87,9 @@ class RecordStage:
     def absorbed(self, links: Mapping[int, int]) -> None:
         """Nothing: what hangs on a record link here moves with it."""
 
+    def unknown(self, session: Session, names: Collection[str]) -> None:
+        """Nothing: what a field held before hangs on no record link but its own."""
+
     def revived(self, link_ids: Sequence[int]) -> None:
         return None
 

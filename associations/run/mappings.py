@@ -14,7 +14,7 @@ from associations.run.awaiting import note_targets_off
 from associations.run.ends import AppEnd, ReferenceEnd
 from associations.run.join_tables import JoinTableEnd, LabelMap
 from associations.run.key_ends import KeyEnd
-from associations.run.troubles import forget_links
+from associations.run.troubles import forget_links, rest_links
 from associations.run.types import far_object, missing, refresh_due, say
 from connections import schemas
 from connections.catalogue import Code
@@ -219,8 +219,7 @@ def _reference(session: Session, row: AssociationMapping) -> ReferenceEnd | None
     text = f"{obj.name} has no {what} {row.app_field} any more."
     say(session, Code.FIELD_MISSING, text)
     if not session.run.dry_run:
-        # Should it come back, it comes back empty, and nobody took links off.
-        forget_links(row)
+        rest_links(row)
     return None
 
 

@@ -29,6 +29,7 @@ from syncs.run.lease import (
     holder_is_dead,
     once_it_can,
 )
+from syncs.run.resuming import look_for_returned
 from syncs.run.session import (
     Cancelled,
     Held,
@@ -184,7 +185,7 @@ def _work(
             for stage in session.stages:
                 stage.prepare(session)
             session.look_for_missing()
-            session.look_for_returned()
+            look_for_returned(session)
             if run.as_planned:
                 steps.apply_plan(session)
             else:

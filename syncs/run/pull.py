@@ -25,6 +25,8 @@ from connections.records import Page, Side
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
 from syncs.run.feeding import PLACES, fed, feeds, place_now, place_of
+from syncs.run.renew import renew
+from syncs.run.resuming import forget, read_lacking, take_up
 from syncs.run.session import MISSED, READS, Held, Session, SliceOver, is_due, now
 from syncs.run.store import save_links, store_page
 from syncs.run.tombstones import bury, forget_archived
@@ -54,6 +56,7 @@ def pull(session: Session) -> None:
     failed = [error for error in errors if error is not None]
     for error in sorted(failed, key=lambda e: isinstance(e, SliceOver)):
         raise error
+    renew(session)
     try:
         if session.run.limit is None:
             conclude(session, partial(reread, conclude=False))
@@ -72,6 +75,7 @@ def _note_done(session: Session, whole: bool) -> None:
             sync.read_state["revision"] = session.sync.revision
             sync.read_state[MISSED] = session.missed
             sync.read_state[READS] = session.reads
+            forget(sync.read_state)
             if whole:
                 sync.full_read_at = now()
         sync.save(update_fields=["read_state", "full_read_at"])
@@ -97,7 +101,7 @@ def _must_be_full(session: Session, side: Side) -> bool:
     if begun is None or sync.full_read_at is None:
         return True
     # Of another set-up: what was read tells enough, unless more is asked for now.
-    if any(session.returned.values()) or (session.renewed and session.reads_more):
+    if session.renewed and session.reads_more(side):
         return True
     return is_due(sync.full_read_at, timedelta(seconds=sync.full_every_s))
 
@@ -109,6 +113,8 @@ def _pull_side(session: Session, side: Side, full: bool) -> None:
         try:
             _read_side(session, side, full)
         except SchemaError as exc:
+            if exc.code == Code.SCHEMA_CHANGED:
+                session.note_away(side)
             if exc.code != Code.FIELD_MISSING:
                 raise
             session.refresh(side)
@@ -118,19 +124,43 @@ def _pull_side(session: Session, side: Side, full: bool) -> None:
 
 
 def _read_side(session: Session, side: Side, full: bool) -> None:
+    told, feed = not full, None
     if full:
-        _read_all(session, side)
+        told, feed = _told_before(session, side)
     elif feeds(session, side):
-        _read_fed(session, side)
+        told = _read_fed(session, side)
     else:
         _read_changed(session, side)
+    whole = take_up(session, side)
+    if full or not (told and whole):
+        _read_all(session, side, feed=feed)
+    else:
+        read_lacking(session, side, reread)
+
+
+def _told_before(session: Session, side: Side) -> tuple[bool, str | None]:
+    """Before a complete read while fields are missing, read what the change log tells.
+
+    Such a read does not show which records changed, and so of which the missing fields
+    are not known any more.
+    Returns: whether the log told, and the place up to which it did.
+    """
+    lacks = session.missed.get(str(side)) and feeds(session, side)
+    if not lacks or not place_of(session, side) or session.sync.read_state.get(side):
+        return False, None
+    return (
+        (True, place_of(session, side)) if _read_fed(session, side) else (False, None)
+    )
 
 
 # A complete read -----------------------------------------------------------------------
 
 
-def _read_all(session: Session, side: Side) -> None:
-    """Read every record; the place is kept with each page, so a kill costs one page."""
+def _read_all(session: Session, side: Side, *, feed: str | None = None) -> None:
+    """Read every record; the place is kept with each page, so a kill costs one page.
+
+    Args: feed, the place in the change log up to which it was read just now.
+    """
     sync, obj = session.sync, session.object_on(side)
     place = dict(sync.read_state.get(side) or {})
     stale = place.get("revision") != sync.revision
@@ -138,7 +168,7 @@ def _read_all(session: Session, side: Side) -> None:
         place = {"revision": sync.revision, "run": session.run.pk}
     if "feed" not in place:
         begun = place.get("cursor") is not None  # before there was a log
-        place["feed"] = None if begun else place_now(session, side)
+        place["feed"] = None if begun else feed or place_now(session, side)
     latest = _parse(place.get("latest"))
     started = _parse(place.get("started"))
     pages = session.connector(side).pages(obj, session.want(side), place.get("cursor"))
@@ -151,7 +181,8 @@ def _read_all(session: Session, side: Side) -> None:
             "started": started.isoformat() if started else None,
         }
         keep = page.cursor is not None and session.run.limit is None
-        keep_page(session, side, page, place if keep else None)
+        changed = False if feed else None
+        keep_page(session, side, page, place if keep else None, changed=changed)
         if keep:
             session.breathe()
     _bury_missing(session, side, since_run=place["run"])
@@ -219,6 +250,7 @@ def _take(
     known: Sequence[int],
     *,
     conclude: bool,
+    changed: bool | None = None,
 ) -> set[str]:
     """Read records by id, new ones too; `known` are the links that may lose them."""
     fetched = session.connector(side).fetch(
@@ -227,7 +259,8 @@ def _take(
     session.tally.add("read", side, len(fetched.records))
     vanished = f"{side}_vanished_at"
     with session.storing, transaction.atomic():
-        store_page(session, side, list(fetched.records.values()))
+        found = list(fetched.records.values())
+        store_page(session, side, found, changed=changed)
         gone = []
         for link in RecordLink.objects.filter(pk__in=known):
             lost = link.id_on(side) in fetched.gone or getattr(link, vanished)
@@ -280,8 +313,11 @@ def _read_changed(session: Session, side: Side) -> None:
     _set_cursor(session, side, at, window=note)
 
 
-def _read_fed(session: Session, side: Side) -> None:
-    """Read what the system's change log names, and move on in it part by part."""
+def _read_fed(session: Session, side: Side) -> bool:
+    """Read what the system's change log names, and move on in it part by part.
+
+    Returns: whether it tells everything; if not, all has to be read.
+    """
     place = place_of(session, side) or ""
     try:
         for part in fed(session, side, place):
@@ -293,11 +329,12 @@ def _read_fed(session: Session, side: Side) -> None:
                 if session.run.limit is not None:
                     links = links.none()  # nothing is concluded gone
                 known = list(links.values_list("pk", flat=True))
-                _take(session, side, ids, known, conclude=False)
+                _take(session, side, ids, known, conclude=False, changed=True)
             _set_cursor(session, side, None, feed=part.place)
             session.breathe()
     except FeedLost:
-        _read_all(session, side)
+        return False
+    return True
 
 
 def give_up_if_endless(session: Session, side: Side) -> None:
@@ -350,17 +387,19 @@ def keep_page(
     place: dict[str, object] | None,
     *,
     searched: bool = False,
+    changed: bool | None = None,
 ) -> None:
     """Commit a page's rows together with the place to go on from.
 
     `searched`: from an index that may be behind what we know of a record already.
+    `changed`: whether the records did, where that is known; see `store.put`.
     """
     lagging = searched and session.connector(side).capabilities.search_lag_s > 0
     if lagging:
         page = _without_gone(session, side, page)
     for records in _slices(page):
         with session.storing, transaction.atomic():
-            store_page(session, side, records.records, lagging=lagging)
+            store_page(session, side, records.records, lagging=lagging, changed=changed)
             if place is not None and records.cursor is not None:
                 sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
                 sync.read_state[side] = place
@@ -438,3 +477,4 @@ def _set_cursor(
             fields.append(CURSORS[side])
         sync.save(update_fields=fields)
     setattr(session.sync, CURSORS[side], getattr(sync, CURSORS[side]))
+    session.sync.read_state[PLACES] = sync.read_state.get(PLACES, {})

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 ALONE = "alone"  # in a link's stage_state: its create must not carry links
 MISSED = "missed"  # in a sync's read_state: {side: fields that were missing}
+AWAY = "away"  # in a sync's read_state: {side: True} whose whole object was missing
 READS = "reads"  # in a sync's read_state: what the rows that were read hold
 TELL_EACH_S = 0.5  # how far behind the progress that people see may be
 TOLD = (
@@ -150,7 +152,11 @@ class Session:
     zone: tzinfo
     missing: dict[Side, set[str]] = field(default_factory=dict)
     lost_references: set[str] = field(default_factory=set)  # of the app, missing too
-    returned: dict[Side, set[str]] = field(default_factory=dict)  # missed until now
+    # Missed until now: those that may be others, {new: old} names of those mapped anew,
+    # and of those that are as they were; see `resuming`.
+    returned: dict[Side, set[str]] = field(default_factory=dict)
+    renamed: dict[Side, dict[str, str]] = field(default_factory=dict)
+    resumed: dict[Side, dict[str, str]] = field(default_factory=dict)
     extra_fields: dict[Side, set[str]] = field(default_factory=dict)
     references: tuple[str, ...] = ()
     filters: tuple[SyncFilter, ...] = ()
@@ -233,10 +239,8 @@ class Session:
 
     @property
     def renewed(self) -> bool:
-        """Whether the set-up changed since both sides were last read, or a field of it
-        is there again."""
-        changed = self.sync.read_state.get("revision") != self.sync.revision
-        return changed or any(self.returned.values())
+        """Whether the set-up changed since both sides were last read."""
+        return bool(self.sync.read_state.get("revision") != self.sync.revision)
 
     @property
     def reads(self) -> dict[str, Any]:
@@ -245,6 +249,7 @@ class Session:
         return {
             **{str(side): sorted(self.names(side)) for side in Side},
             "references": sorted(self.references),
+            "pairs": [{str(s): m.name_on(s) for s in Side} for m in self.fields],
             "how": [
                 self.change_field,
                 str(self.zone),
@@ -253,14 +258,31 @@ class Session:
             ],
         }
 
-    @property
-    def reads_more(self) -> bool:
-        """Whether rows that were read lack something that the set-up asks for now."""
+    def reads_more(self, side: Side) -> bool:
+        """Whether a side's rows lack something that the set-up asks for now, and that
+        was not there, under another name perhaps."""
         held, now_ = self.sync.read_state.get(READS), self.reads
-        if not held or held["how"] != now_["how"]:
+        if not held or held["how"] != [*now_["how"][:-1], self._keys_before()]:
             return True
-        lists = (*map(str, Side), "references")
-        return any(set(now_[name]) - set(held[name]) for name in lists)
+        lists = (side, "references") if side is Side.APP else (side,)
+        lacking = {n for name in lists for n in set(now_[name]) - set(held[name])}
+        back = self.returned.get(side, set()) | self.renamed.get(side, {}).keys()
+        return bool(lacking - back)
+
+    def _keys_before(self) -> list[Any]:
+        """The match keys, by the names that fields had before they were mapped anew."""
+        old = {side: self.renamed.get(side, {}) for side in Side}
+        return [
+            [
+                [
+                    old[Side.HUBSPOT].get(p.hubspot, p.hubspot),
+                    old[Side.APP].get(p.app, p.app),
+                    p.normalize,
+                ]
+                for p in key
+            ]
+            for key in self.keys
+        ]
 
     @property
     def cancelled(self) -> bool:
@@ -359,6 +381,7 @@ class Session:
         owner = self.sync.app.hubspot if side is Side.HUBSPOT else self.sync.app
         now = self.connector(side).describe(self.object_on(side))
         if now is None:
+            self.note_away(side)
             raise SchemaError(
                 f"{owner.name} no longer has {self.object_on(side).name}."
             )
@@ -367,6 +390,7 @@ class Session:
         self.scope = None
         known = self.missing.pop(side, set())
         gone = {name for name in self.names(side) if now.field(name) is None}
+        gone |= known  # back in the middle of a run, it waits for the next
         self.missing[side] = gone
         if side is Side.APP:
             lost = {n for n in self.references if now.reference(n) is None}
@@ -380,6 +404,7 @@ class Session:
             )
             self.log(text, level="error", code=Code.FIELD_MISSING)
             self.tally.error(Code.FIELD_MISSING, text)
+        self.note_missed()
 
     def read_people(self) -> None:
         """Read once a run who the users are that mapped fields name: they come and go
@@ -412,25 +437,38 @@ class Session:
                 self._checked.add(side)
                 self.refresh(side)
 
-    def look_for_returned(self) -> None:
-        """Note the fields that an earlier run missed and that are there again.
-
-        Nothing is known of what they held meanwhile: they begin as a first sync, after a
-        complete read.
-        """
-        missed = self.sync.read_state.get(MISSED, {})
-        for side in Side:
-            lacking = self.missing.get(side, set())
-            if side is Side.APP:
-                lacking = lacking | self.lost_references
-            self.returned[side] = set(missed.get(side, ())) - lacking
-
     @property
     def missed(self) -> dict[str, list[str]]:
         """The fields and references that are missing now, as a sync keeps them."""
         found = {str(side): set(names) for side, names in self.missing.items()}
         found.setdefault(str(Side.APP), set()).update(self.lost_references)
         return {side: sorted(names) for side, names in found.items() if names}
+
+    def note_missed(self) -> None:
+        """Remember at once what is missing: what is read from now on lacks it, and a run
+        that is killed leaves that behind."""
+        noted = self.sync.read_state.get(MISSED, {})
+        both = {
+            side: sorted({*names, *noted.get(side, ())})
+            for side, names in self.missed.items()
+        }
+        if self.run.pk and noted | both != noted:
+            self.keep(lambda state: state.update({MISSED: noted | both}))
+
+    def note_away(self, side: Side) -> None:
+        """Remember that a side's object is not there: once one is, it may be another."""
+        if self.run.pk:
+            self.keep(
+                lambda state: state.setdefault(AWAY, {}).update({str(side): True})
+            )
+
+    def keep(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change what is kept of the sync's reading, by whoever else writes it, too."""
+        with transaction.atomic():
+            sync = ObjectSync.objects.select_for_update().get(pk=self.sync.pk)
+            change(sync.read_state)
+            sync.save(update_fields=["read_state"])
+        change(self.sync.read_state)
 
     def close(self) -> None:
         self.hubspot.close()

@@ -207,6 +207,10 @@ class Stage(Protocol):
     def absorbed(self, links: Mapping[int, int]) -> None:
         """Links (keys) became part of other links (values): move what hangs on them."""
 
+    def unknown(self, session: Session, names: Collection[str]) -> None:
+        """Fields of the app that were missing may be others now: what was known of them
+        says nothing."""
+
     def revived(self, link_ids: Sequence[int]) -> None:
         """Records that were gone are back, or have another counterpart now."""
 

@@ -22,7 +22,6 @@ from syncs.run.holding import check_limits, note_pairs, supersede
 from syncs.run.match import match
 from syncs.run.plan import kept, plan
 from syncs.run.pull import pull
-from syncs.run.renew import renew
 from syncs.run.scope import wake
 from syncs.run.sending import note_planned
 from syncs.run.session import Cancelled, Session, SliceOver, is_due, now
@@ -107,7 +106,6 @@ def _look(session: Session) -> None:
     if not session.run.place:
         note_pairs(session)
         with _timed(session, "read"):
-            renew(session)
             pull(session)
             wake(session)
         with _timed(session, "recover"):

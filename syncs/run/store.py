@@ -94,8 +94,19 @@ def keys_of(
     }
 
 
-def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
-    """Take a record as read into its link (in memory); True if what we look at moved."""
+def put(
+    session: Session,
+    side: Side,
+    link: RecordLink,
+    record: Record,
+    *,
+    changed: bool | None = None,
+) -> bool:
+    """Take a record as read into its link (in memory); True if what we look at moved.
+
+    `changed`: whether the record did since it was read last; None where only its own time
+    can tell.
+    """
     values = session.canonical_values(side, record)
     # What an answer says nothing of is as it was.
     problems = values.get(PROBLEMS)
@@ -103,13 +114,24 @@ def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
     untold = session.names(side) - values.keys() - failed
     known = link.values_on(side)
     values |= {name: known[name] for name in untold if name in known}
-    references = link.app_references
-    if side is Side.APP and session.references:
-        kept = {k: v for k, v in references.items() if k.startswith(KEPT)}
-        references = kept | references_json(record.references.items())
     moved = settle_gone(session, side, link, values)
+    missing = session.missing.get(side, set()) - failed
+    lost = session.lost_references if side is Side.APP else set()
+    still = bool(missing or lost) and not (
+        _moved(session, side, link, record) if changed is None else changed
+    )
+    if still:  # and so is what cannot be read of it now
+        values |= {name: known[name] for name in missing if name in known}
+    references = link.app_references
+    if side is Side.APP and (session.references or lost):
+        kept = {
+            name: held
+            for name, held in references.items()
+            if name.startswith(KEPT) or (still and name in lost)
+        }
+        references = kept | references_json(record.references.items())
     moved |= (
-        values != link.values_on(side)
+        values != known
         or references != link.app_references
         or link.id_on(side) != record.id
     )
@@ -125,13 +147,33 @@ def put(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
     return moved
 
 
+def _moved(session: Session, side: Side, link: RecordLink, record: Record) -> bool:
+    """Whether a record may have changed since it was read last, by its own time.
+
+    A time of change may be a minute's, or become known late: only one that was old
+    already when the record was read counts.
+    """
+    at: datetime | None = getattr(link, f"{side}_modified_at")
+    read_at: datetime | None = getattr(link, f"{side}_read_at")
+    if at is None or read_at is None or record.modified_at != at:
+        return True
+    ahead_s = session.meters[side].ahead_s(now())
+    margin_s = session.connector(side).capabilities.overlap_s + ahead_s
+    return (read_at - at).total_seconds() <= margin_s
+
+
 def store_page(
-    session: Session, side: Side, records: Sequence[Record], *, lagging: bool = False
+    session: Session,
+    side: Side,
+    records: Sequence[Record],
+    *,
+    lagging: bool = False,
+    changed: bool | None = None,
 ) -> None:
     """Take a page into the record links; the caller's transaction holds its cursor too.
 
     `lagging`: a record that is older than what is known of it says nothing new; its
-    index shows it as it was before our own write.
+    index shows it as it was before our own write. `changed`: see `put`.
     """
     _refuse_long(session, side, records)
     by_id = {record.id: record for record in records}  # the last answer wins
@@ -166,7 +208,7 @@ def store_page(
         ):
             continue
         gone = link.gone_on(side) is not None
-        if put(session, side, link, record):
+        if put(session, side, link, record, changed=changed):
             moved.append(link)
             if gone and link.gone_on(side) is None:
                 back.append(link.pk)
