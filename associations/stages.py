@@ -225,6 +225,7 @@ class AssociationStage:
             if session.run.as_planned:
                 _leave_unplanned(chunk)
             with transaction.atomic():
+                session.lease.check()
                 Change.objects.bulk_create(chunk.changes, batch_size=300)
                 save_links([x for x in chunk.links if x.pk in chunk.touched])
             planned += len(chunk.changes)
@@ -273,6 +274,7 @@ class AssociationStage:
             else:
                 text = "Unknown; read again by the next run."
                 close(change, ChangeOutcome.SKIPPED, "", text)
+        session.lease.check()
         save_changes([c for c in left if not c.undoes])
         asked = [c.link_id for c in left if c.link_id]
         for due in (
@@ -309,6 +311,7 @@ class AssociationStage:
                 close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
                 halves.append((change, held or {}))
         with transaction.atomic():
+            session.lease.check()
             standing.keep()
             for change, found in halves:
                 remember_half(change, found)

@@ -17,6 +17,7 @@ from django.utils import timezone
 from associations.run import writing
 from associations.run.insisting import Insister
 from connections.connectors import http
+from connections.connectors.hubspot.connector import HubSpotConnector
 from connections.connectors.postgres.connector import PostgresConnector
 from connections.sandbox.server import SandboxServer
 from syncs import services, tasks
@@ -308,34 +309,72 @@ def test_a_database_error_ends_the_run_and_its_parent_as_failed(world, monkeypat
     assert world.run()["status"] == "succeeded"
 
 
-def test_a_worker_whose_lease_was_taken_meanwhile_keeps_nothing(world, monkeypatch):
+class Stall:
+    """A worker sleeps past its lease in a connector's call, and another one takes over."""
+
+    def __init__(self, world: World, call: Any, meanwhile: Any = None) -> None:
+        self.world, self.call, self.meanwhile = world, call, meanwhile
+        self.successor: Json = {}
+
+    def __call__(self, *args: Any, **how: Any) -> Any:
+        answer = self.call(*args, **how)
+        if self.successor:
+            return answer
+        # What a generator reads later was read before.
+        answer = list(answer) if isinstance(answer, Iterator) else answer
+        past = timezone.now() - timedelta(minutes=2)
+        ObjectSync.objects.update(lease_until=past)
+        SyncRun.objects.filter(status="running").update(heartbeat_at=past)
+        if self.meanwhile is not None:
+            self.meanwhile()
+        self.successor = {"status": "running"}
+        self.successor = self.world.run(self.world.companies)
+        return answer
+
+    def strike(self, monkeypatch: Any, where: type, name: str) -> None:
+        """Run, with the stall in a method; the successor succeeds, the worker fails."""
+        with monkeypatch.context() as patch:
+            patch.setattr(where, name, lambda *args, **how: self(*args, **how))
+            report = self.world.run(self.world.companies)
+        assert self.successor["status"] == "succeeded", self.successor
+        assert report["status"] == "failed"
+        assert [e["code"] for e in report["syncs"][0]["errors"]] == ["RUN_OPEN"]
+
+
+@pytest.mark.parametrize(("name", "side"), [("changed", "app"), ("update", "hubspot")])
+def test_a_worker_whose_lease_was_taken_meanwhile_keeps_nothing(
+    world, monkeypatch, name, side
+):
     (made,) = world.create("companies", [{"name": "A", "domain": A, "phone": "1"}])
     world.set_up()
     world.run()
-    world.update("companies", made, phone="2")
-    update = PostgresConnector.update
-    successor: list[Json] = []
+    world.run()  # what the first wrote is read
 
-    def stall(*args: Any) -> Any:
-        """The worker sleeps past its lease while it waits for this answer."""
-        answer = update(*args)
-        if not successor:
-            past = timezone.now() - timedelta(minutes=2)
-            ObjectSync.objects.update(lease_until=past)
-            SyncRun.objects.filter(status="running").update(heartbeat_at=past)
-            world.update("companies", made, phone="3")
-            successor.append({})
-            successor[0] = world.run(world.companies)
-        return answer
+    def edit(phone: str) -> None:
+        if side == "hubspot":
+            world.update("companies", made, phone=phone)
+        else:
+            world.sql("UPDATE companies SET phone = %s", phone)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(PostgresConnector, "update", stall)
-        report = world.run(world.companies)
-    assert successor[0]["status"] == "succeeded"
-    assert report["status"] == "failed"
-    assert [e["code"] for e in report["syncs"][0]["errors"]] == ["RUN_OPEN"]
+    edit("2")
+    stall = Stall(world, getattr(PostgresConnector, name), lambda: edit("3"))
+    stall.strike(monkeypatch, PostgresConnector, name)
     link = RecordLink.objects.get(sync=world.companies)
     assert (link.hubspot_values["phone"], link.app_values["phone"]) == ("3", "3")
     assert link.baseline["phone=phone"] == ["3", "3"]
     assert world.company_rows()[A][1] == "3"
     assert world.companies_in_hubspot()[A]["phone"] == "3"
+
+
+def test_a_worker_that_stalled_over_a_lost_create_does_not_part_what_was_made(
+    world, monkeypatch
+):
+    """It found nothing, and another made the record meanwhile. Seed 4733."""
+    world.sql("INSERT INTO companies (name, domain) VALUES ('A', %s)", A)
+    world.set_up()
+    lose_a_create(world, "companies", UNSENT)
+    stall = Stall(world, HubSpotConnector.created_since)
+    stall.strike(monkeypatch, HubSpotConnector, "created_since")
+    assert RecordLink.objects.get(sync=world.companies).paired
+    world.run()
+    assert companies_called(world, "A") == 1

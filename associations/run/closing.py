@@ -156,6 +156,7 @@ def renew(session: Session, look: Callable[[Session, Sequence[int]], Chunk]) -> 
                 change.before, change.after = made.before, made.after
                 change.origin, change.created_at = made.origin, now()
         with transaction.atomic():
+            session.lease.check()
             update_rows(left, ["before", "after", "origin", "created_at"])
             save_changes(left)
             save_links([link for link in chunk.links if link.pk in chunk.touched])

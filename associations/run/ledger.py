@@ -120,6 +120,7 @@ class Ledger:
     def save(self, scope: Scope) -> None:
         if self.run.dry_run:
             return
+        self.chunk.session.lease.check()  # links were read meanwhile
         self._forget_outside(scope)
         for some in parts(self._old):
             AssociationLink.objects.filter(pk__in=some).delete()

@@ -46,6 +46,7 @@ def _resolve(archiver: Archiver, side: Side, some: Sequence[Change]) -> None:
             close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
             link.dirty = True
     with transaction.atomic():
+        session.lease.check()
         save_changes(some)
         save_links(list(links.values()))
         archiver.writer.keys.save()

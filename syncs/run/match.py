@@ -176,6 +176,7 @@ def _pair_or_clash(
         if not (holders[link_id].survivor or holders[link_id].apart)
     }
     with transaction.atomic():
+        session.lease.check()
         _mark_ambiguous(session, unclear)
         join(session, good, moved)
     settled.update(clashes)

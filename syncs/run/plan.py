@@ -40,7 +40,6 @@ def plan(
     budget = session.run.limit
     chunks = _chunks(session, sweep=sweep) if only is None else _of(session, only)
     for links, place in chunks:
-        session.lease.check()
         chunk = _plan_chunk(session, stages, links, sweep=sweep)
         if budget is not None:
             budget = _cut(chunk, budget)
@@ -194,6 +193,7 @@ def _keep(chunk: Chunk, *, anew: bool) -> None:
             link.dirty = link.state == RecordState.UNCERTAIN
         saved.append(link)
     with transaction.atomic():
+        chunk.session.lease.check()  # links were read meanwhile
         if anew:
             Change.objects.filter(
                 run=chunk.session.run,

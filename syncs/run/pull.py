@@ -259,6 +259,7 @@ def _take(
     session.tally.add("read", side, len(fetched.records))
     vanished = f"{side}_vanished_at"
     with session.storing, transaction.atomic():
+        session.lease.check()
         found = list(fetched.records.values())
         store_page(session, side, found, changed=changed)
         gone = []
@@ -399,6 +400,7 @@ def keep_page(
         page = _without_gone(session, side, page)
     for records in _slices(page):
         with session.storing, transaction.atomic():
+            session.lease.check()  # else another run may know better by now
             store_page(session, side, records.records, lagging=lagging, changed=changed)
             if place is not None and records.cursor is not None:
                 sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
@@ -464,6 +466,7 @@ def _set_cursor(
     if session.run.limit is not None:
         return
     with transaction.atomic():
+        session.lease.check()
         sync = ObjectSync.objects.select_for_update().get(pk=session.sync.pk)
         sync.read_state.pop(side, None)
         if done:

@@ -75,6 +75,7 @@ def give_up_planned(session: Session) -> None:
 def _give_up(session: Session, changes: QuerySet[Change], text: str) -> None:
     for some in pages(changes, "pk", "link_id"):
         with transaction.atomic():
+            session.lease.check()
             links = RecordLink.objects.filter(pk__in={link for _, link in some if link})
             links.filter(sync=session.sync).update(dirty=True)
             Change.objects.filter(pk__in=[pk for pk, _ in some]).update(
@@ -126,6 +127,7 @@ def _updates(session: Session, side: Side, changes: list[Change]) -> None:
             close(change, ChangeOutcome.SKIPPED, "", "It did not take effect.")
         link.dirty = True
     with transaction.atomic():
+        session.lease.check()
         save_changes(changes)
         save_links(list(links.values()))
         writer.keys.save()
@@ -146,6 +148,7 @@ def _creates(session: Session, side: Side, changes: list[Change]) -> None:
         _wait_to_settle(missing)
         found |= _look(session, side, missing)
     with transaction.atomic():
+        session.lease.check()  # to look may take long: another run may have settled it
         for change in changes:
             _settle(session, side, change, links[change.link_id or 0], found)
 
