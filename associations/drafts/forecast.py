@@ -216,7 +216,9 @@ def why_read_again(draft: SyncDraft, look: Look) -> str:
         return "the match keys changed"
     added = sorted(read_names(new) - read_names(old))
     if added:
-        return f"{', '.join(name for _, name in added)} has never been read"
+        mine, verb = draft.app.name, "has" if len(added) == 1 else "have"
+        said = [f"{n} of {'HubSpot' if s == 'hubspot' else mine}" for s, n in added]
+        return f"{' and '.join(said)} {verb} never been read"
     return ""
 
 

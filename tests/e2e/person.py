@@ -52,6 +52,10 @@ class Person:
         self.press("Log in")
         self.page.wait_for_url(f"{self.url}/admin/")
 
+    def log_out(self) -> None:
+        """As when a session has ended."""
+        self.page.context.clear_cookies()
+
     def go(self, address: str) -> None:
         answer = self.page.goto(self.url + address)
         assert answer is not None

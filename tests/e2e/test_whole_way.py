@@ -17,7 +17,7 @@ from connections.sandbox.airtable.app import Airtable
 from connections.sandbox.airtable.tokens import MAIN_BASE
 from connections.sandbox.host import Host
 from connections.sandbox.server import SandboxServer
-from syncs.models import SyncRun
+from syncs.models import ObjectSync, SyncRun
 from tests.airtable_world import AirtableWorld
 from tests.e2e.person import Person
 from tests.vendor import all_edges, all_records
@@ -35,6 +35,9 @@ AURORA, BOREALIS = "Aurora", "Borealis"
 
 class Fleet(AirtableWorld):
     """Companies, people, and vessels (a custom object) with their roles' table."""
+
+    aurora = ""  # in HubSpot
+    row = ""  # of the table of roles
 
     def plant(self) -> None:
         bases = self.fake.bases
@@ -71,13 +74,38 @@ class Fleet(AirtableWorld):
         (self.cedar,) = self.add("Companies", {"Name": "Cedar", "Website": CEDAR})
         (self.cid,) = self.add("People", {"Email": CID, "Company": [self.cedar]})
 
+    def labels(self) -> dict[int, str]:
+        """HubSpot's labels from vessels to companies, by type id."""
+        api = self.client.crm.associations.v4.schema.definitions_api
+        rows = api.get_all("vessels", "companies").results
+        return {int(row.type_id): row.label for row in rows if row.label}
+
+    def label(self, vessel: str, company: str, label: str) -> None:
+        """Give a link this label alone, as a person does in HubSpot."""
+        from hubspot.crm.associations.v4 import AssociationSpec as Spec
+        from hubspot.crm.associations.v4 import (
+            BatchInputPublicAssociationMultiPost as Batch,
+        )
+        from hubspot.crm.associations.v4 import PublicAssociationMultiPost as Post
+
+        specs = {
+            word: Spec(association_category="USER_DEFINED", association_type_id=number)
+            for number, word in self.labels().items()
+        }
+        v4 = self.client.crm.associations.v4
+        v4.basic_api.create("vessels", vessel, "companies", company, [specs.pop(label)])
+        post = Post(_from={"id": vessel}, to={"id": company}, types=[*specs.values()])
+        v4.batch_api.archive_labels("vessels", "companies", Batch(inputs=[post]))
+
+    def companies_by_name(self) -> dict[str, str]:
+        """The base's record ids."""
+        return {c["Name"]: i for i, c in self.fake.cells("Companies").items()}
+
     def owners(self) -> dict[str, str]:
         """The labels of links in HubSpot, by vessel."""
         found = all_records(self.client, "vessels", ("vessel_name",))
         names = {i: str(row["vessel_name"]) for i, row in found.items()}
-        api = self.client.crm.associations.v4.schema.definitions_api
-        rows = api.get_all("vessels", "companies").results
-        labels = {int(r.type_id): r.label for r in rows if r.label}
+        labels = self.labels()
         return {
             names[vessel]: ", ".join(labels[n] for _, n in types if n in labels)
             for (vessel, _), types in all_edges(
@@ -108,6 +136,9 @@ def test_from_an_empty_installation_to_links_in_step(world, cluster, ada):
     connect(ada, world)
     set_contacts_up(ada, world)
     change_links(ada, world)
+    set_vessels_up(ada, world)
+    change_labels(ada, world)
+    edit_at_work(ada, world)
     assert ada.complaints == []
 
 
@@ -191,8 +222,127 @@ def sync_now(ada: Person) -> SyncRun:
 def change_links(ada: Person, world: Fleet) -> None:
     """A link is changed on each side, and both arrive."""
     world.make_primary(world.ann, world.birch)
-    names = {c["Name"]: i for i, c in world.fake.cells("Companies").items()}
-    world.edit("People", world.cid, Company=[names["Acorn"]])
+    world.edit("People", world.cid, Company=[world.companies_by_name()["Acorn"]])
     sync_now(ada)
     assert world.employers() == {ANN: {"Birch"}, CID: {"Acorn"}}
     assert world.primary() == {ANN: BIRCH, CID: ACORN}
+
+
+def syncs_tab(ada: Person) -> None:
+    app = ConnectedApp.objects.get()
+    ada.go(f"/admin/connections/connectedapp/{app.pk}/syncs/")
+
+
+def set_vessels_up(ada: Person, world: Fleet) -> None:
+    """A custom object, in a flow that is left half way and gone on with after a new
+    log-in; its links have labels."""
+    (world.aurora,) = world.create("vessels", [{"vessel_name": AURORA}])
+    world.label(world.aurora, world.acorn, "Owner")
+    (there,) = world.add("Vessels", {"Name": BOREALIS})
+    firm = [world.companies_by_name()["Birch"]]
+    row = {"Vessel": [there], "Firm": firm, "Role": "Operator"}
+    (world.row,) = world.add("Roles", row)
+    syncs_tab(ada)
+    ada.follow("Sync more data")
+    ada.choose("Object of Base", "Vessels")
+    custom = ada.page.locator("optgroup[label='Additional objects'] option")
+    assert custom.all_text_contents() == ["Vessels (vessels)"]
+    ada.choose("HubSpot object", "vessels")
+    ada.press("Continue")
+    ada.choose("Where both sides changed a field", "app")
+    ada.press("Keys and key lab")
+
+    ada.log_out()
+    ada.log_in()
+    syncs_tab(ada)
+    ada.follow("Vessels")
+    expect(ada.field("Where both sides changed a field")).to_have_value("app")
+    ada.press("Keys and key lab")
+    ada.press("Save and look at live data")
+    ada.sees("0 pairs expected", within="#lab")
+    ada.press("Done")
+    ada.press("Add links of a table or key field")
+    for label, text in {
+        "Field or table": "Roles",
+        "Column with this record's key": "Vessel",
+        "Column with the target's key": "Firm",
+        "Column with the label, if there is one": "Role",
+        "Labels": "Owner = Owner\nOperator = Operator",
+    }.items():
+        ada.field(label).fill(text)
+    ada.choose("Leads to the sync", "Companies")
+    ada.press("Save the mapping")
+    ada.press("Save and continue")
+    ada.press("Save and continue")
+    ada.press("Save and sync")
+    ada.sees_run()
+    assert world.owners() == {AURORA: "Owner", BOREALIS: "Operator"}
+    assert world.roles() == {AURORA: "Owner", BOREALIS: "Operator"}
+
+
+def change_labels(ada: Person, world: Fleet) -> None:
+    """A link's label is changed on each side, and both arrive; the link stays itself."""
+    world.label(world.aurora, world.acorn, "Operator")
+    world.edit("Roles", world.row, Role="Owner")
+    sync_now(ada)
+    assert world.owners() == {AURORA: "Operator", BOREALIS: "Owner"}
+    assert world.roles() == {AURORA: "Operator", BOREALIS: "Owner"}
+    assert world.row in world.fake.cells("Roles")
+
+
+def edit_at_work(ada: Person, world: Fleet) -> None:
+    """An edit is a draft, while the sync goes on; saved, it is the next run's set-up."""
+    sync = ObjectSync.objects.get(name="Companies")
+    world.edit("Companies", world.companies_by_name()["Acorn"], City="Bonn")
+    ada.go(f"/admin/syncs/objectsync/{sync.pk}/change/")
+    ada.press("Edit")
+    ada.page.get_by_label("City with", exact=False).check()
+    ada.page.get_by_label("Whose values City", exact=False).select_option("app")
+    ada.press("Save and continue")
+    ada.press("Save and continue")
+    ada.sees(
+        "City of Base and city of HubSpot have never been read", within="#forecast"
+    )
+    ada.press("Preview")
+    ada.sees("Preview: Succeeded", within="#preview")
+    plan = ada.page.locator("#preview").get_by_role("row")
+    expect(plan.filter(has_text="Records updated")).to_have_text("Records updated11")
+
+    world.update("companies", world.birch, name="Birch & Co")
+    sync_now(ada)
+    assert "Birch & Co" in world.companies_by_name()
+    assert cities(world) == ({ACORN: "Ulm", BIRCH: "Ulm"}, {ACORN: "Bonn"})
+
+    syncs_tab(ada)
+    ada.follow("Companies")
+    ada.press("Save and sync")
+    ada.page.wait_for_url("**/syncrun/**")
+    assert not ada.sees_run().full
+    sync.refresh_from_db()
+    assert sync.revision == 2
+    # Of two values the chosen side's was kept, and no blank won.
+    kept = {ACORN: "Bonn", BIRCH: "Ulm"}
+    assert cities(world) == (kept, kept)
+
+    # What needs no record that was not read yet reads none.
+    ada.go(f"/admin/syncs/objectsync/{sync.pk}/change/")
+    ada.press("Edit")
+    ada.choose("Where both sides changed a field", "app")
+    ada.press("Save and continue")
+    ada.press("Save and continue")
+    ada.sees("No record is read again", within="#forecast")
+    ada.press("Save and sync")
+    ada.page.wait_for_url("**/syncrun/**")
+    part = ada.sees_run().children.get()
+    assert (part.revision, part.full) == (3, False)
+    assert sum(part.counters["read"].values()) < 3 + 3
+
+
+def cities(world: Fleet) -> tuple[dict[str, str], dict[str, str]]:
+    """In HubSpot and in the base, by domain."""
+    found = all_records(world.client, "companies", ("domain", "city")).values()
+    there = world.companies_there().items()
+    return (
+        {str(row["domain"]): str(row["city"]) for row in found if row["city"]},
+        {domain: cells["City"] for domain, cells in there if cells.get("City")},
+    )
