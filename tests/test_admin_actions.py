@@ -139,6 +139,10 @@ def test_a_plan_is_applied_once_from_its_preview(
     plan = past_run(office, admin_user, dry_run=True)
     page = reverse("admin:syncs_syncrun_change", args=[plan.pk])
     assert "Apply this plan" in admin_client.get(page).content.decode()
+    url = reverse("admin:syncs_syncrun_do", args=[plan.pk, "apply"])
+    asked = admin_client.get(url).content.decode()
+    assert "<li>HubSpot: 2 links added</li>" in asked
+    assert "<li>Ops: 2 records updated, 2 links added</li>" in asked
     with django_capture_on_commit_callbacks(execute=True):
         press(admin_client, plan, "apply")
     run = SyncRun.objects.get(plan=plan)

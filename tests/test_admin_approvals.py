@@ -118,6 +118,8 @@ def test_the_runs_own_buttons_approve_or_drop_the_whole(
     assert "This plan waits for a decision" in admin_client.get(page).content.decode()
     press = reverse("admin:syncs_syncrun_do", args=[held.parent_id, "drop"])
     assert "Nothing of the plan is written" in admin_client.get(press).content.decode()
+    asked = admin_client.get(press.replace("drop", "approve")).content.decode()
+    assert "<li>Ops: 3 records updated</li>" in asked
     answer = admin_client.post(press)
     assert "Dropped 3 changes" in said(answer)
     assert len(ids(outcome="dropped")) == 3

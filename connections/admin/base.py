@@ -59,13 +59,18 @@ def _always(obj: Any) -> bool:
     return True
 
 
+def _nothing(objects: Sequence[Any]) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Button:
     """Something that can be done with one object on its page, or with several on a list.
 
     Args: do, gets the objects, tells what came of it by messages and returns where to
         go (None: back); permission, its full name; question, asked before it is done
-        ("" where nothing is written); when, whether it makes sense for an object.
+        ("" where nothing is written); when, whether it makes sense for an object; told,
+        what it comes to for the objects, a line each.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Button:
     primary: bool = False
     on_list: bool = True
     on_page: bool = True
+    told: Callable[[Sequence[Any]], Sequence[str]] = _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,7 @@ class CrosslinkAdmin(ThemedAdmin[M]):
             "title": button.label,
             "button": button,
             "objects": objects,
+            "told": button.told(objects),
             "hidden": hidden,
             "selected": helpers.ACTION_CHECKBOX_NAME if hidden else "",
             "back": back,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Count
 from django.utils import timezone
 
 from connections.admin.base import page_url
+from connections.records import Side
 from connections.templatetags.crosslink import spoken
 from syncs.admin.health import records_url
-from syncs.models import SyncRun
-from syncs.models.choices import Status
+from syncs.models import Change, SyncRun
+from syncs.models.choices import ChangeKind, Status
 from syncs.run.tally import LINK_WORK, WORK
 
 WRITTEN = ("created", "updated", "archived")
@@ -32,6 +35,14 @@ PHASES = {
     "plan": "Comparing both sides",
     "write": "Writing",
 }
+DONE = {
+    ChangeKind.CREATE: ("record", "created"),
+    ChangeKind.UPDATE: ("record", "updated"),
+    ChangeKind.ARCHIVE: ("record", "archived"),
+    ChangeKind.LINK: ("link", "added"),
+    ChangeKind.UNLINK: ("link", "removed"),
+    ChangeKind.RELABEL: ("link", "relabelled"),
+}
 SETTLED_S = 3.0  # of a step, before its pace says anything
 LONG_WAIT_S = 60.0  # in the queue, before the page asks whether a task cluster runs
 
@@ -48,6 +59,28 @@ def summed(counters: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for side, count in one.get("associations", {}).get(name, {}).items():
                 total["associations"][name][side] += count
     return total
+
+
+def planned(runs: Iterable[SyncRun], **chosen: Any) -> list[str]:
+    """What the plans of some parts of runs would write, a line for each system.
+
+    Args: chosen, which changes of them.
+    """
+    rows = Change.objects.filter(run__in=[run.pk for run in runs], **chosen)
+    counts = rows.order_by().values_list("side", "run__app__name", "kind")
+    found: dict[str, Counter[str]] = {}
+    for side, app, kind, count in counts.annotate(Count("pk")):
+        system = "HubSpot" if side == Side.HUBSPOT else app or "The app"
+        found.setdefault(system, Counter())[kind] += count
+    return [
+        f"{system}: " + ", ".join(_counted(kind, by[kind]) for kind in DONE if by[kind])
+        for system, by in sorted(found.items(), key=lambda one: one[0] != "HubSpot")
+    ]
+
+
+def _counted(kind: ChangeKind, count: int) -> str:
+    noun, done = DONE[kind]
+    return f"{count:,} {noun}{'' if count == 1 else 's'} {done}"
 
 
 def records_written(work: dict[str, Any]) -> int:

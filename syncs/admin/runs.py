@@ -34,7 +34,7 @@ from syncs.admin.changes import ChangesOfRun
 from syncs.admin.exporting import change_rows
 from syncs.admin.filters import SyncFilter
 from syncs.models import LogEntry, SyncRun
-from syncs.models.choices import Status
+from syncs.models.choices import Awaiting, ChangeOutcome, Status
 
 EVENTS = 200
 RUN_CSV = "syncs_syncrun_csv"
@@ -61,6 +61,22 @@ def apply_plan(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
     if plan.undo_of_id:
         return undo.apply_preview(request, plan, children)
     return start(request, [c.sync for c in children if c.sync], plan=plan)
+
+
+def _would_apply(runs: Sequence[SyncRun]) -> list[str]:
+    """What a preview's plan comes to, but for parts that were applied already."""
+    try:
+        _, children = services.plan_run(runs[0].pk)
+    except services.RunError:
+        return []
+    return figures.planned(children, outcome=ChangeOutcome.PLANNED)
+
+
+def _would_approve(runs: Sequence[SyncRun]) -> list[str]:
+    """What held plans come to."""
+    parts = [part for run in runs for part in parts_of(run)]
+    held = [part for part in parts if part.status == Status.HELD]
+    return figures.planned(held, outcome=ChangeOutcome.HELD, awaiting=Awaiting.LIMITS)
 
 
 def approve(request: HttpRequest, runs: Sequence[SyncRun]) -> str | None:
@@ -132,6 +148,7 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
             question="Exactly what this preview planned is written to HubSpot and to the "
             "app. Records and links that moved since are left out, and named.",
             when=_may_apply,
+            told=_would_apply,
             primary=True,
             on_list=False,
         ),
@@ -145,6 +162,7 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
             "Records and links that moved since are left out, and named. Where records "
             "seemed to be gone all at once, they are taken for gone.",
             when=_waits,
+            told=_would_approve,
             primary=True,
         ),
         Button(

@@ -252,6 +252,7 @@ class Change(models.Model):
     done_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name_plural = "sync log"
         ordering = ["id"]
         indexes = [
             models.Index(fields=["run", "id"], name="change_run"),
