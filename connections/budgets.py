@@ -55,6 +55,12 @@ SET tokens = {left} - 1, updated_at = {base},
 WHERE key = %(key)s AND bucket = %(bucket)s AND {wait} <= {max_wait}
 RETURNING updated_at - {now} + {greatest}(-tokens, 0) / %(rate)s
 """
+_COUNT = """
+UPDATE {table}
+SET used_today = CASE WHEN day = CURRENT_DATE THEN used_today + 1 ELSE 1 END,
+    day = CURRENT_DATE
+WHERE key = %(key)s AND bucket = %(bucket)s
+"""
 _PENALISE = """
 UPDATE {table}
 SET blocked_until = {greatest}(blocked_until, {now} + %(seconds)s),
@@ -81,6 +87,9 @@ class Rate:
         burst = max(1.0, BURST * calls)
         window = per_seconds + max(SLACK * per_seconds, SLACK_S)
         return cls(burst, (max(calls, 0.001) + 1 - burst) / window)
+
+
+NO_RATE = Rate(0.0, 1.0)  # of a bucket that is only counted
 
 
 class SharedBudget:
@@ -117,6 +126,12 @@ class SharedBudget:
                 self._make(name)
                 self._run(_PENALISE, name, seconds=seconds)
 
+    def count(self, bucket: str) -> None:
+        """Add a call to a bucket that is only counted."""
+        if not self._run(_COUNT, bucket):
+            self._make(bucket)
+            self._run(_COUNT, bucket)
+
     def _take(self, bucket: str) -> None:
         if bucket not in self._rates:
             return
@@ -145,12 +160,13 @@ class SharedBudget:
         return float(rows[0][0]) if rows else 0.0
 
     def _make(self, bucket: str) -> None:
-        row = RateBudget(key=self.key, bucket=bucket, tokens=self._rates[bucket].burst)
+        rate = self._rates.get(bucket, NO_RATE)
+        row = RateBudget(key=self.key, bucket=bucket, tokens=rate.burst)
         RateBudget.objects.bulk_create([row], ignore_conflicts=True)
 
     def _run(self, template: str, bucket: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run one statement: its rows, or for one that returns none, the count's."""
-        rate = self._rates[bucket]
+        rate = self._rates.get(bucket, NO_RATE)
         values |= {
             "key": self.key,
             "bucket": bucket,

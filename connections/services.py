@@ -25,6 +25,7 @@ from connections.connectors.base import (
     UnlimitedBudget,
 )
 from connections.connectors.hubspot.paths import Paths
+from connections.connectors.kinds import Kind
 from connections.models import ConnectedApp, HubSpotAccount
 from connections.records import Report, Schema, same_system
 from connections.schemas import Owner, save_schema
@@ -81,10 +82,15 @@ def app_budget(app: ConnectedApp) -> Budget:
     kind = registry.KINDS.get(app.kind)
     if kind is None or kind.per_second is None:
         return UnlimitedBudget()
+    pace = app.settings.get("requests_per_second") or kind.per_second
+    return SharedBudget(budget_key(app, kind), {"general": (1, float(pace))})
+
+
+def budget_key(app: ConnectedApp, kind: Kind) -> str:
+    """What names the budget of all apps that share what their kind limits."""
     shared = json.dumps([app.settings.get(name) for name in kind.limited])
     digest = hashlib.sha256(shared.encode()).hexdigest()[:32]
-    pace = app.settings.get("requests_per_second") or kind.per_second
-    return SharedBudget(f"{app.kind}:{digest}", {"general": (1, float(pace))})
+    return f"{app.kind}:{digest}"
 
 
 def open_app(

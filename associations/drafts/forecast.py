@@ -19,6 +19,7 @@ from connections import services
 from connections.connectors.base import ConnectorError
 from connections.connectors.registry import KINDS, capabilities
 from connections.models import RateBudget
+from connections.quotas import Day, days_of, most_a_day
 from connections.records import Side, Want
 from syncs.models import SyncDraft, SyncRun
 
@@ -31,7 +32,7 @@ LONG_AGO = datetime(1990, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One system's part; `share` is of HubSpot's day, None where none is known."""
+    """One system's part; `share` is of the day's calls, None where none are counted."""
 
     system: str
     records: int | None
@@ -134,17 +135,20 @@ def forecast(
             total * max(1 / pace, CALL_S),
             100 * total / LEAST_A_DAY,
         ),
-        _app_cost(draft, counts[Side.APP], pages[Side.APP], batches[Side.APP]),
+        app_cost(draft, counts[Side.APP], pages[Side.APP], batches[Side.APP]),
     ]
 
 
-def _app_cost(draft: SyncDraft, count: int | None, reading: int, writing: int) -> Cost:
+def app_cost(draft: SyncDraft, count: int | None, reading: int, writing: int) -> Cost:
+    """The app's part: calls at its pace, and their share of what it has a day."""
     kind = KINDS.get(draft.app.kind)
     pace = kind.per_second if kind is not None else None
     pace = draft.app.settings.get("requests_per_second") or pace
     each = max(1 / float(pace), CALL_S) if pace else CALL_S
-    seconds = (reading + writing) * each
-    return Cost(draft.app.name, count, reading, 0, writing, seconds)
+    calls = reading + writing
+    most = most_a_day(draft.app)
+    share = 100 * calls / most if most else None
+    return Cost(draft.app.name, count, reading, 0, writing, calls * each, share)
 
 
 def _known(draft: SyncDraft, side: Side) -> int | None:
@@ -189,6 +193,12 @@ def used_today(draft: SyncDraft) -> int:
         key=f"hubspot:{draft.app.hubspot_id}", day=datetime.now(UTC).date()
     )
     return sum(row.used_today for row in rows if row.bucket != "associations")
+
+
+def day_of_app(draft: SyncDraft, look: Look) -> Day | None:
+    """Today of the app's object; None where its kind counts no calls."""
+    obj = look.objects[Side.APP]
+    return days_of(draft.app, [obj.id]).get(obj.id)
 
 
 # What an edit means ----------------------------------------------------------------------

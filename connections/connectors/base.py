@@ -140,6 +140,14 @@ class Budget(Protocol):
     def penalise(self, bucket: str, seconds: float, *, daily: bool = False) -> None:
         """Let nobody call `bucket` for so many seconds: the system said so."""
 
+    def count(self, bucket: str) -> None:
+        """Add a call to a bucket that is only counted: its system limits nothing by it."""
+
+
+def bucket_of(object_id: str) -> str:
+    """The bucket that counts an object's calls, where a system counts them so."""
+    return f"object {object_id}"
+
 
 class UnlimitedBudget:
     """No limit at all: PostgreSQL, and tests."""
@@ -148,6 +156,9 @@ class UnlimitedBudget:
         return None
 
     def penalise(self, bucket: str, seconds: float, *, daily: bool = False) -> None:
+        return None
+
+    def count(self, bucket: str) -> None:
         return None
 
 

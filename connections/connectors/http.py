@@ -344,6 +344,10 @@ class Door:
         )
         return _Trouble(error, reached=False, pause_s=seconds)
 
+    def count(self, bucket: str) -> None:
+        """Count a call in a bucket of its own, besides the one it is taken from."""
+        self._context.budget.count(bucket)
+
     def _penalise(self, call: _Call, pause: Pause) -> None:
         self._context.budget.penalise(call.bucket, pause.seconds, daily=pause.daily)
 

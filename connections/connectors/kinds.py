@@ -51,6 +51,8 @@ class Kind:
     `about` says in a line what of it is synced.
     `per_second` is what it may be asked, of everything that has the same `limited`
     settings (None: as much as it answers); the setting `requests_per_second` lowers it.
+    `per_day` is what each of its objects may be asked in a day, where it counts that and
+    only says so; the setting `requests_per_day` is what was bought.
     `either` names the ways to log in, of which one is enough (none: all credentials).
     """
 
@@ -61,6 +63,7 @@ class Kind:
     credentials: tuple[Credential, ...] = ()
     per_second: float | None = None
     limited: tuple[str, ...] = ()
+    per_day: int | None = None
     either: tuple[tuple[str, ...], ...] = ()
 
     @property

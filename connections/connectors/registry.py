@@ -129,6 +129,14 @@ KINDS = {
                 "leave them blank for every app.",
                 Shape.LIST,
             ),
+            Setting(
+                "requests_per_day",
+                "Calls per day",
+                "That each app has: 10,000 in the Standard course, 100,000 in the Wide "
+                "one. Kintone refuses none, but warns its administrators of more; so do "
+                "runs, from 80 % on. Blank for 10,000.",
+                Shape.NUMBER,
+            ),
         ),
         (
             Credential(
@@ -143,6 +151,7 @@ KINDS = {
             ),
             Credential("password", "Password", "Of that user."),
         ),
+        per_day=10_000,
         per_second=50,  # Kintone counts calls at once only: 100 of a domain
         limited=("base_url",),
         either=(("api_tokens",), ("username", "password")),

@@ -19,6 +19,7 @@ from connections.admin import ConnectedAppAdmin
 from connections.admin.base import Button, page_url
 from connections.admin.connections import connection_badge
 from connections.models import ConnectedApp
+from connections.quotas import busiest
 from connections.templatetags.crosslink import badge
 from syncs.admin.actions import (
     CHANGE_SYNCS,
@@ -163,7 +164,7 @@ class SyncedAppAdmin(ConnectedAppAdmin):
         context |= super().panel(request, app)
         if request.user.has_perm(SEE_SYNCS):
             context |= {"times": _times(app), "health": self.health(app)}
-        context["credentials"] = connection_badge(app)
+        context |= {"credentials": connection_badge(app), "days": busiest(app)}
         return TemplateResponse(request, "crosslink/app.html", context)
 
     def syncs_tab(self, request: HttpRequest, app_id: int) -> HttpResponse:

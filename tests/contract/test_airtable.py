@@ -260,6 +260,9 @@ def test_the_penalty_is_waited_out_and_a_month_that_is_spent_is_not(
         def penalise(self, bucket: str, seconds: float, *, daily: bool = False) -> None:
             penalties.append((bucket, seconds, daily))
 
+        def count(self, bucket: str) -> None:
+            return None
+
     airtable.use(new_context(budget=Budget()))
     with pytest.raises(LimitError) as error:
         next(airtable.connector.pages(obj, airtable.want))

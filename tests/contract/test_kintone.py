@@ -295,6 +295,9 @@ def test_a_crowded_domain_slows_us_down_before_it_refuses(kintone: KintoneSystem
         def penalise(self, bucket: str, seconds: float, *, daily: bool = False) -> None:
             self.paused.append(seconds)
 
+        def count(self, bucket: str) -> None:
+            return None
+
     budget = Budget()
     context = new_context(budget=budget)
     kintone.use(context)

@@ -15,6 +15,7 @@ from django_q.tasks import async_task
 from associations.admin.flow.base import STEPS, Page, address, step_of
 from associations.drafts.forecast import (
     LEAST_A_DAY,
+    day_of_app,
     forecast,
     used_today,
     why_read_again,
@@ -172,6 +173,7 @@ class ReviewPage(Page):
             counts=self.draft.findings.get("counts") or {},
             from_preview=planned is not None,
             used_today=used_today(self.draft),
+            app_day=day_of_app(self.draft, self.look),
             day=LEAST_A_DAY,
             why_read=why,
             runs=[

@@ -5,11 +5,11 @@ Source: https://kintone.dev/en/docs/kintone/rest-api/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from connections.connectors.base import TransientError
+from connections.connectors.base import TransientError, bucket_of
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Door, Safety
 from connections.connectors.kintone.errors import error_of
@@ -38,6 +38,7 @@ class Api:
         Raises: ConnectorError, RejectedError among them.
         """
         path = f"{self._prefix}/{name}.json"
+        self._count([query.get("id" if name == "app" else "app")])
         if sum(len(quote(v)) for v in query.values()) > MAX_QUERY:
             body = _as_body(query)
             answer = self.door.send("POST", path, body=body, headers=OVERRIDE)
@@ -73,7 +74,14 @@ class Api:
         Raises: ConnectorError other than RejectedError.
         """
         path = f"{self._prefix}/{name}.json"
+        inner = [part["payload"].get("app") for part in body.get("requests", ())]
+        self._count([body.get("app"), *inner])
         return self.door.send(method, path, body=body, safety=safety)
+
+    def _count(self, apps: Iterable[object]) -> None:
+        """Count a call for each app that it is about: Kintone counts by app and day."""
+        for app in dict.fromkeys(text(app) for app in apps if app):
+            self.door.count(bucket_of(app))
 
     def inner(self, name: str) -> str:
         """The path by which a part of a bulk request names a call."""
