@@ -117,6 +117,19 @@ def followed(world: World, before: object, held: tuple[int, int]) -> None:
     ).exists()
 
 
+def test_a_merge_of_two_linked_companies_takes_no_row_of_the_app_s(world):
+    """Contacts run alone, and find one link to a survivor where there were two."""
+    linked(world)
+    firms = world.companies_in_hubspot()
+    merge(world, "companies", str(firms[A]["id"]), str(firms[B]["id"]))
+    _, contacts = world.both
+    world.run(contacts, full=True)
+    assert rows(world) == sorted(ROWS)
+    world.run(full=True)  # the survivor goes on as one of the two, with all labels
+    assert set(ROWS) <= set(rows(world))
+    assert not Change.objects.filter(side="app", kind="unlink").exists()
+
+
 def test_a_merge_that_the_companies_sync_has_not_read_moves_no_link(world):
     """Contacts run alone, and find A's links at an id that nobody knows. Seed 1707."""
     linked(world)

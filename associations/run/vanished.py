@@ -23,7 +23,7 @@ from syncs.run.tombstones import is_archived
 def find_gone(
     session: Session, pair: Pair, side: Side, links: Sequence[RecordLink]
 ) -> list[int]:
-    """Those of some far records that are gone, or archived, on a side.
+    """Those of some far records that are gone, archived or merged on a side.
 
     Their own sync concludes that, after counting how many vanished.
     """
@@ -41,10 +41,12 @@ def find_gone(
     for some in parts(list(ids), size):
         fetched = session.connector(side).fetch(obj, some, want)
         gone += [ids[i] for i in some if i in fetched.gone]
+        # Merged into another: what it was linked to is the survivor's.
+        gone += [ids[i] for i, record in fetched.records.items() if record.id != i]
         gone += [
             ids[i]
             for i, record in fetched.records.items()
-            if declared and _archived(owner, side, obj, record)
+            if declared and record.id == i and _archived(owner, side, obj, record)
         ]
     for link in gone:
         link.refresh_from_db()
@@ -84,17 +86,18 @@ def find_merged(
     """What some far records were merged into in HubSpot, that their own sync has not
     read yet.
 
-    Returns: our keys of them, by the survivors' ids.
+    Returns: our keys of them, by the survivors' ids; of two that were merged, which one
+    goes on is for their own sync to say.
     """
     obj = far_object(pair.to_sync, Side.HUBSPOT)
     ids = {link.hubspot_id or "": link.pk for link in links}
     size = session.hubspot.capabilities.fetch_batch
-    found: dict[str, int] = {}
+    found: dict[str, list[int]] = {}
     for some in parts(list(ids), size):
         for was, record in session.hubspot.fetch(obj, some, Want(())).records.items():
             if record.id != was:
-                found.setdefault(record.id, ids[was])
-    return found
+                found.setdefault(record.id, []).append(ids[was])
+    return {survivor: keys[0] for survivor, keys in found.items() if len(keys) == 1}
 
 
 def find_lost_labels(session: Session, pair: Pair, results: Iterable[Result]) -> bool:

@@ -284,7 +284,9 @@ class Oracle:
                 yield cell.holding(theirs)  # what cannot be there does not count
             if theirs is None and record in self.gone:
                 yield cell.holding(value)  # its end is back, so it counts as new
-            unseen = len(self.lives[record]) < 2 or record in self.shy
+            # It may be back, and its own sync not have read that yet.
+            away = self.shy | self.gone
+            unseen = len(self.lives[record]) < 2 or record in away
             if unseen and cell.base and cell.base[0] != value:
                 # It left its former end, and where it is now cannot be seen there, or
                 # is out of scope.
