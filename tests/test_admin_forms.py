@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django_q.models import OrmQ
 
@@ -94,6 +95,19 @@ def test_a_typed_token_replaces_the_stored_one(admin_client, office):
     office.account.refresh_from_db()
     assert office.account.credentials == {"token": "other-token"}
     assert office.account.credential_env == {}
+    said = LogEntry.objects.get().change_message
+    assert "Access token: replaced" in said
+    assert "other-token" not in said
+
+
+def test_who_changed_an_account_is_kept_with_what_was_and_is(admin_client, office):
+    admin_client.post(page_of(office.account), account_data(name="New", token=""))
+    entry = LogEntry.objects.get()
+    assert "Name: Acme → New" in entry.change_message
+    history = reverse(
+        "admin:connections_hubspotaccount_history", args=[office.account.pk]
+    )
+    assert "Name: Acme → New" in admin_client.get(history).content.decode()
 
 
 def test_a_form_that_fails_keeps_what_was_typed_but_shows_no_secret(

@@ -127,6 +127,12 @@ def test_an_edit_makes_a_new_revision_but_not_for_its_schedule_or_name(
     sync = saved(flow)
     assert (sync.revision, sync.conflict) == (2, "app")
     assert [m.hubspot for m in sync.field_mappings.all()] == ["name"]
+    # Who changed it is kept with what was changed.
+    said = LogEntry.objects.latest("pk").change_message
+    assert "revision 2." in said
+    assert "conflict: — → app" in said or "conflict: hubspot → app" in said
+    assert "fields: {hubspot: domain, app: domain} → —" in said
+    assert "name: Companies → Firms" in LogEntry.objects.earliest("pk").change_message
 
 
 def test_no_way_out_of_configure_loses_what_was_chosen_there(admin_client, office):

@@ -27,6 +27,7 @@ from connections.models import (
     RateBudget,
     RemoteObject,
 )
+from connections.redaction import redact
 from connections.schemas import Owner
 from connections.templatetags.crosslink import badge
 
@@ -107,6 +108,14 @@ class ConnectionAdmin(CrosslinkAdmin[M]):
             extra |= self.panel(request, owner)
         return super().change_view(request, object_id, form_url, extra)
 
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """What was changed, with its value before and after; of a secret, that it was."""
+        if add:
+            return super().construct_change_message(request, form, formsets, add)
+        return "; ".join(_changed(form, name) for name in form.changed_data)
+
     def panel(self, request: HttpRequest, owner: M) -> dict[str, Any]:
         """What stands above the form."""
         assert isinstance(owner, HubSpotAccount | ConnectedApp)
@@ -142,6 +151,15 @@ class ConnectionAdmin(CrosslinkAdmin[M]):
         tasks.enqueue(settings.REFRESH_TASK, obj)
         messages.info(request, f"Connecting to {obj.name} and reading its objects.")
         return HttpResponseRedirect(f"{page_url(obj)}?{ASKED}={time.time():.3f}")
+
+
+def _changed(form: Any, name: str) -> str:
+    field = form.fields[name]
+    label = form[name].label
+    if field.widget.input_type == "password":
+        return f"{label}: replaced"
+    before, after = form.get_initial_for_field(field, name), form.cleaned_data[name]
+    return redact(f"{label}: {before or '—'} → {after or '—'}")
 
 
 def _owned(owner: Owner) -> dict[str, Any]:

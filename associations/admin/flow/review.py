@@ -13,6 +13,7 @@ from django.urls import reverse
 from django_q.tasks import async_task
 
 from associations.admin.flow.base import STEPS, Page, address, step_of
+from associations.drafts.differing import differences
 from associations.drafts.forecast import (
     LEAST_A_DAY,
     day_of_app,
@@ -22,6 +23,7 @@ from associations.drafts.forecast import (
 )
 from associations.drafts.publishing import Refused, publish
 from associations.drafts.rehearsing import forget
+from associations.drafts.trees import tree_of
 from associations.drafts.wording import sentences
 from connections.admin.base import page_url
 from syncs import services
@@ -86,37 +88,51 @@ class ReviewPage(Page):
         form = FewForm(self.request.POST)
         if not form.is_valid():
             return self._shown(form)
+        before = self._stored()
         with transaction.atomic():
             sync = publish(self.draft, on=not self.draft.new)
             services.pause(sync)
+            if before:
+                self._log(sync, before)
             run = self._start(sync, limit=form.cleaned_data["few"])
         self._note("test", run=run.pk)
         return self.go("review", "#test")
 
     def _save(self) -> HttpResponse:
         draft, back = self.draft, self.draft.back
+        before = self._stored()
         forget(draft)
         with transaction.atomic():
             sync = publish(draft, on=True)
             # The schedule goes on, too, where a test paused it.
             ObjectSync.objects.filter(pk=sync.pk).update(paused=False)
             run = self._start(sync, wait=True)
-            self._log(sync)
+            self._log(sync, before)
             draft.delete()
         self.say(f"{sync.name} is saved, and its run {run.pk} is queued.")
         if back is not None:
             return HttpResponseRedirect(address(back, "configure") + "#references")
         return HttpResponseRedirect(page_url(run))
 
-    def _log(self, sync: ObjectSync) -> None:
-        """Keep who saved it, and what it was and is."""
+    def _stored(self) -> dict[str, Any]:
+        """The set-up that an edit replaces; nothing of a sync that is new."""
+        draft = self.draft
+        return {} if draft.new or draft.sync is None else tree_of(draft.sync)
+
+    def _log(self, sync: ObjectSync, before: dict[str, Any]) -> None:
+        """Keep who saved it, and what of it was and is otherwise."""
         said = "Set up" if self.draft.new else "Edited"
+        text = f"{said} in the set-up flow, revision {sync.revision}."
+        if not self.draft.new:
+            stored = ObjectSync.objects.select_related("app__hubspot").get(pk=sync.pk)
+            lines = differences(before, tree_of(stored)) or ["Nothing changed"]
+            text = f"{text} {'; '.join(lines)}."
         user: Any = self.request.user
         LogEntry.objects.log_actions(
             user.pk,
             [sync],
             ADDITION if self.draft.new else CHANGE,
-            change_message=f"{said} in the set-up flow, revision {sync.revision}.",
+            change_message=text,
             single_object=True,
         )
 
