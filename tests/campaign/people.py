@@ -251,6 +251,14 @@ class People(Reader):
         ids = {f"{side}_id": self.ids[side, record] for side in (H, A)}
         return RecordLink.objects.filter(sync=sync, **ids).exists()
 
+    def _known(self, side: str, record: Record) -> bool:
+        """Whether any run has paired what a record is called on a side."""
+        sync = self.world.companies if record[0] == COMPANIES else self.world.contacts
+        links = RecordLink.objects.filter(
+            sync=sync, hubspot_id__isnull=False, app_id__isnull=False
+        )
+        return links.filter(**{f"{side}_id": self.ids[side, record]}).exists()
+
     def turn(self, _: str) -> None:
         """Take a record out of the filters' scope, or in again."""
         side = self.rng.choice(self.oracle.rules.filters)
@@ -438,6 +446,8 @@ class People(Reader):
             return
         if self.at_work and (A if side == H else H, record) in self.reborn:
             return  # a run may be making one for it
+        if self.at_work and not self._known(side, record):
+            return  # so may one that never knew of it
         self.say(f"restore {record} in {side}")
         self.oracle.spare(record)
         if side == H:
