@@ -20,6 +20,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from connections.catalogue import Code
 from connections.records import Record, Side
 from syncs.models import RecordLink
 from syncs.run.idset import pages
@@ -27,7 +28,7 @@ from syncs.run.session import AWAY, MISSED, PROBLEMS, READS, MappedField, Sessio
 from syncs.run.store import references_json, update_rows
 
 PROVEN = "proven"  # in a sync's read_state: {"run": pk, side: {name: name it had}}
-VALUES_TRIED = 4  # different values of a field that are looked for
+VALUES_TRIED = 10  # different values of a field that are looked for
 OF_EACH = 5  # records with one of them
 AT_ONCE = 100  # records that one call reads in any system
 
@@ -164,8 +165,13 @@ def _there(session: Session, side: Side) -> QuerySet[RecordLink]:
 def _known(
     session: Session, side: Side, values: JsonDict, references: JsonDict
 ) -> set[str]:
-    """The names of which something is known, that they are unreadable perhaps."""
-    known = values.keys() | (values.get(PROBLEMS) or {}).keys()
+    """The names of which something is known, that they are unreadable perhaps.
+
+    The record by which a field was missed first has that noted, and is read again, too.
+    """
+    problems = values.get(PROBLEMS) or {}
+    odd = {n for n, (code, _) in problems.items() if code != Code.FIELD_MISSING}
+    known = values.keys() | odd
     return known | references.keys() if side is Side.APP else set(known)
 
 
