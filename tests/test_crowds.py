@@ -32,6 +32,7 @@ def session_of(sync: Any, keys: int) -> Any:
         stages=(),
         advance=lambda *_: None,
         breathe=lambda: None,
+        lease=SimpleNamespace(check=lambda: None),
     )
 
 
