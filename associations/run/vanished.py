@@ -38,11 +38,11 @@ def find_gone(
     ids = {link.id_on(side) or "": link for link in links}
     size = session.connector(side).capabilities.fetch_batch
     gone: list[RecordLink] = []
+    merged: dict[str, str] = {}
     for some in parts(list(ids), size):
         fetched = session.connector(side).fetch(obj, some, want)
-        gone += [ids[i] for i in some if i in fetched.gone]
-        # Merged into another: what it was linked to is the survivor's.
-        gone += [ids[i] for i, record in fetched.records.items() if record.id != i]
+        merged |= {i: r.id for i, r in fetched.records.items() if r.id != i}
+        gone += [ids[i] for i in some if i in fetched.gone or i in merged]
         gone += [
             ids[i]
             for i, record in fetched.records.items()
@@ -51,10 +51,13 @@ def find_gone(
     for link in gone:
         link.refresh_from_db()
         setattr(link, f"{side}_vanished_at", now())
+        record_id = link.id_on(side) or ""
+        into = merged.get(record_id)
         session.log(
-            f"{owner.name}: record {link.id_on(side)} no longer exists in {side}; "
-            "its links are left as they are.",
-            code=Code.RECORD_GONE,
+            f"{owner.name}: record {record_id} "
+            + (f"was merged into {into}" if into else f"no longer exists in {side}")
+            + "; its links are left as they are.",
+            code=Code.RECORD_MERGED if into else Code.RECORD_GONE,
         )
     # Only this column: another run may be at work on the far sync's records.
     if session.run.pk:  # who only looks keeps nothing

@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable, Collection
 from typing import Any
 
+from django.db.models import QuerySet
+
 from connections.sandbox.hubspot.switches import TABLE
 from syncs.models import RecordLink
 from tests.campaign.bench import Bench
@@ -246,18 +248,19 @@ class People(Reader):
     def _paired(self, record: Record) -> bool:
         if len(self.oracle.lives[record]) < 2:
             return False
-        # An id of HubSpot's, and of the app's, may be another kind's as well.
-        sync = self.world.companies if record[0] == COMPANIES else self.world.contacts
         ids = {f"{side}_id": self.ids[side, record] for side in (H, A)}
-        return RecordLink.objects.filter(sync=sync, **ids).exists()
+        return self._links_of(record[0]).filter(**ids).exists()
 
     def _known(self, side: str, record: Record) -> bool:
         """Whether any run has paired what a record is called on a side."""
-        sync = self.world.companies if record[0] == COMPANIES else self.world.contacts
-        links = RecordLink.objects.filter(
-            sync=sync, hubspot_id__isnull=False, app_id__isnull=False
-        )
-        return links.filter(**{f"{side}_id": self.ids[side, record]}).exists()
+        known = {f"{side}_id": self.ids[side, record]}
+        paired = {"hubspot_id__isnull": False, "app_id__isnull": False}
+        return self._links_of(record[0]).filter(**known, **paired).exists()
+
+    def _links_of(self, kind: str) -> QuerySet[RecordLink]:
+        """A kind's links: its ids may be another kind's as well."""
+        sync = self.world.companies if kind == COMPANIES else self.world.contacts
+        return RecordLink.objects.filter(sync=sync)
 
     def turn(self, _: str) -> None:
         """Take a record out of the filters' scope, or in again."""
