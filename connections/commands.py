@@ -30,7 +30,8 @@ class OneLineParser(CommandParser):
     """Says what is wrong with the arguments in one line."""
 
     def error(self, message: str) -> NoReturn:
-        raise Refused(f"{message} (see manage.py {self.prog.split()[-1]} --help)")
+        command = self.prog.partition("manage.py ")[2] or self.prog.split()[-1]
+        raise Refused(f"{message} (see manage.py {command} --help)")
 
 
 class Command(BaseCommand):

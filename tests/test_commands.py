@@ -236,6 +236,7 @@ def test_unknown_names_and_bad_flags_end_with_2_and_one_line(world, file):
         (("sync", "--apply-plan", "999"), "no run 999"),
         (("sync", "--nonsense"), "--nonsense"),
         (("setup",), "setup apply"),
+        (("setup", "apply"), "see manage.py setup apply --help"),
         (("setup", "document", "--app", "Opps"), "There is no connected app 'Opps'"),
         (("setup", "apply", "/no/such/file"), "cannot be read"),
     ):
