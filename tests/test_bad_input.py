@@ -139,8 +139,9 @@ def test_bad_values_fail_alone(world):
     from connections.services import refresh_schema
 
     refresh_schema(world.app)
-    report = world.run()
-    assert report["status"] == "partial"
+    preview, report = world.run(dry_run=True), world.run()
+    assert preview["status"] == report["status"] == "partial"
+    assert preview["syncs"][0]["errors"] == report["syncs"][0]["errors"]
     assert failing() == {
         "option.example": "OPTION_UNKNOWN",
         "long.example": "VALUE_TOO_LONG",

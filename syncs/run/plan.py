@@ -209,13 +209,14 @@ def _keep(chunk: Chunk, *, anew: bool) -> None:
 def stand(link: RecordLink, note: Note, *, changing: bool, dry: bool) -> None:
     """Put a note's state on a link; a record being written is in sync once it is done.
 
-    A preview writes nothing, so it neither settles a failing record nor counts as a try.
+    A preview writes nothing, so it neither settles a failing record nor counts as a try;
+    what would keep a value of the record from being written it tells as a run does.
     """
     if changing and link.state == RecordState.EXCLUDED:
         link.state = RecordState.NEW  # it counts as in scope from here on
-    if dry and changing:
-        return
     failing = note.state in (RecordState.FAILING, RecordState.WAITING)
+    if dry and changing and not failing:
+        return
     link.error_code, link.error_text = note.code, note.text
     link.error_field = note.field
     if not changing or failing or note.state == RecordState.GONE:
