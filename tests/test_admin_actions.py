@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 from django.urls import reverse
@@ -129,8 +130,16 @@ def test_pause_and_resume_change_places(admin_client, office):
         assert "/do/resume/" in text
         assert "/do/pause/" not in text
         press(admin_client, obj, "resume")
+        press(admin_client, obj, "resume")
         obj.refresh_from_db()
         assert not obj.paused
+        # Who did it is kept; what moved nothing is not.
+        of_it = LogEntry.objects.filter(object_id=obj.pk).order_by("pk")
+        said = of_it.values_list("change_message", "user__username", "object_repr")
+        assert [entry for entry in said if entry[2] == str(obj)] == [
+            ("paused: false → true", "admin", str(obj)),
+            ("paused: true → false", "admin", str(obj)),
+        ]
 
 
 def test_a_plan_is_applied_once_from_its_preview(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from django.contrib.admin.models import LogEntry
 
+from connections.audit import COMMAND_LINE
 from connections.models import ConnectedApp, HubSpotAccount
 from connections.sandbox.server import SandboxServer
 from syncs.models import ObjectSync, RecordLink
@@ -63,6 +65,12 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def history() -> list[tuple[str, str]]:
+    """What the command line is said to have done, the first word of it, oldest first."""
+    rows = LogEntry.objects.filter(user__username=COMMAND_LINE).order_by("pk")
+    return [(row.object_repr, row.change_message.split(",")[0]) for row in rows]
+
+
 def test_a_file_is_applied_and_applying_its_export_changes_nothing(world, file):
     applied = manage("setup", "apply", str(file))
     assert (applied.status, applied.err) == (0, ""), applied
@@ -77,6 +85,11 @@ def test_a_file_is_applied_and_applying_its_export_changes_nothing(world, file):
     said = {"checked": False, "changed": [], "problems": [], "warnings": []}
     assert said.items() <= again.json.items()
     assert list(ObjectSync.objects.values_list("name", "revision")) == revisions
+    # What changed nothing is no change in anybody's history.
+    assert history() == [
+        (name, "Set up by setup apply")
+        for name in ("Acme", "Ops", "Ops › Companies", "Ops › Contacts")
+    ]
 
 
 def test_credentials_typed_in_the_admin_are_left_out_of_an_export_and_kept(world, file):
@@ -118,6 +131,24 @@ def test_a_change_raises_the_revision_and_keeps_what_is_left_out(world, file):
     assert changed.out == "Sync 'Ops: Companies' changed\n"
     assert ObjectSync.objects.get(name="Companies").revision == 2
     assert ObjectSync.objects.get(name="Contacts").revision == 1
+    (entry,) = LogEntry.objects.filter(change_message__startswith="Edited")
+    assert entry.object_repr == "Ops › Companies"
+    assert not entry.user.is_active
+    said = entry.change_message
+    assert (
+        ", revision 2. fields: {hubspot: annualrevenue, app: annual_revenue, " in said
+    )
+    assert "conflict: app} → {" in said
+
+
+def test_of_a_replaced_credential_the_history_says_only_that(world, file, monkeypatch):
+    manage("setup", "apply", str(file))
+    longer = f"{world.dsn}?application_name=crosslink"
+    monkeypatch.setenv("OPS_DSN", longer)
+    manage("setup", "apply", str(file))
+    entry = LogEntry.objects.latest("pk")
+    assert entry.object_repr == "Ops"
+    assert entry.change_message.endswith(". credentials: replaced.")
 
 
 def test_a_renamed_sync_keeps_its_row_and_pruning_archives_the_rest(world, file):
@@ -132,6 +163,10 @@ def test_a_renamed_sync_keeps_its_row_and_pruning_archives_the_rest(world, file)
     companies.refresh_from_db()
     assert companies.name == "Firms"
     assert ObjectSync.objects.get(name="Contacts").archived_at is not None
+    rows = LogEntry.objects.order_by("pk")
+    said = {row.object_repr: row.change_message for row in rows}
+    assert "name: Companies → Firms" in said["Ops › Firms"]
+    assert "archived: false → true" in said["Ops › Contacts"]
 
 
 @pytest.mark.parametrize(

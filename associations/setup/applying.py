@@ -14,6 +14,7 @@ from associations.setup import environment, live, parsing, reading
 from associations.setup.guessing import Guess
 from associations.setup.overlaps import overlaps
 from associations.setup.problems import Problems, SetupRefused
+from associations.setup.recording import Recorder
 from associations.setup.spec import AppSpec, FileSpec
 from associations.setup.storing import revise, store_links, store_sync
 from connections.models import ConnectedApp, HubSpotAccount
@@ -32,6 +33,7 @@ def apply(
     create_labels: bool = False,
     warnings: list[str] | None = None,
     guessed: list[Guess] | None = None,
+    by: str = "setup apply",
 ) -> list[str]:
     """Validate a set-up file, live, and make the database match it.
 
@@ -40,7 +42,7 @@ def apply(
         records are the same under another address; create_labels, make those that
         HubSpot has not, once nothing else is wrong; warnings, takes what connection
         tests warn of, and what several syncs can write; guessed, takes what defaults
-        chose.
+        chose; by, what the history of each changed row calls this.
     Returns: a sentence for everything that changed (or would).
     Raises: SetupRefused with every problem; nothing was changed then.
     """
@@ -67,13 +69,18 @@ def apply(
     if made:
         # Checked anew as a whole: the labels are there now.
         said: list[str] = []
-        how: dict[str, Any] = {"prune": prune, "moved": moved, "warnings": said}
+        how: dict[str, Any] = {
+            "prune": prune,
+            "moved": moved,
+            "warnings": said,
+            "by": by,
+        }
         rest = [] if check else apply(text, environ, **how)
         if warnings is not None:
             warnings += [w for w in said if w not in warnings]
         return [*dict.fromkeys(made), *rest]
     with transaction.atomic():
-        changed = _Writer(spec, plan).write(prune=prune)
+        changed = _Writer(spec, plan, by).write(prune=prune)
         if warnings is not None:
             apps = [plan.owners[app.path].pk for app in spec.apps]
             warnings += overlaps(apps)
@@ -84,8 +91,9 @@ def apply(
 
 
 class _Writer:
-    def __init__(self, spec: FileSpec, plan: live.Plan) -> None:
+    def __init__(self, spec: FileSpec, plan: live.Plan, by: str) -> None:
         self.spec, self.plan = spec, plan
+        self.history = Recorder(by)
         self.changed: list[str] = []
 
     def write(self, *, prune: bool) -> list[str]:
@@ -116,7 +124,10 @@ class _Writer:
             self._note(what, owner.name, new=stored is None)
             owner.tested_at, owner.test_code = timezone.now(), ""
             owner.test_text = owner.identity
+            if stored is not None:
+                self.history.saw(stored)
             owner.save()
+            self.history.keep(owner)
         save_schema(owner, self.plan.schemas[path])
         model.objects.filter(pk=owner.pk).update(
             discovered_at=timezone.now(),
@@ -139,6 +150,7 @@ class _Writer:
         self._owner(app.path, row, "App")
         rows: dict[str, ObjectSync] = {}
         dirty: set[str] = set()
+        self.history.saw(*ObjectSync.objects.filter(app=row))
         for position, spec in enumerate(app.syncs):
             stored = store_sync(row, self.plan.syncs[spec.path], position)
             rows[spec.name] = stored.sync
@@ -156,6 +168,8 @@ class _Writer:
         for name in (spec.name for spec in app.syncs if spec.name in dirty):
             new = revise(rows[name])
             self._note("Sync", f"{row.name}: {name}", new=new)
+        for spec in app.syncs:
+            self.history.keep(rows[spec.name])
 
     def _types(self, hubspot: HubSpotAccount) -> None:
         """Keep what the account said of the types that its mappings may have."""
@@ -194,4 +208,6 @@ class _Writer:
     def _archive(self, what: str, rows: models.QuerySet[Any], now: Any) -> None:
         for row in list(rows):
             self.changed.append(f"{what} {row.name!r} archived")
+            self.history.saw(row)
             type(row).objects.filter(pk=row.pk).update(archived_at=now)
+            self.history.keep(row)

@@ -36,7 +36,7 @@ def export(*names: str) -> str:
         if missing:
             raise LookupError(*sorted(missing))
     tree: Json = {"version": 1}
-    if found := [_account(a) for a in accounts]:
+    if found := [export_account(a) for a in accounts]:
         tree["hubspot"] = found
     if listed := [_app(a) for a in apps.select_related("hubspot")]:
         tree["apps"] = listed
@@ -74,7 +74,8 @@ def _text(value: Any) -> Any:
     return value
 
 
-def _account(account: HubSpotAccount) -> Json:
+def export_account(account: HubSpotAccount) -> Json:
+    """An account, as the file says it; no credential."""
     found: Json = {"name": escape(account.name)}
     found["token"] = account.credential_env.get("token", STORED)
     for name in (
@@ -95,6 +96,15 @@ def _number(value: float) -> float | int:
 
 
 def _app(app: ConnectedApp) -> Json:
+    found = export_app(app)
+    syncs = app.syncs.filter(archived_at=None).order_by("position", "pk")
+    if listed := [export_sync(s) for s in syncs]:
+        found["syncs"] = listed
+    return found
+
+
+def export_app(app: ConnectedApp) -> Json:
+    """An app without its syncs, as the file says it; no credential."""
     found: Json = {
         "name": escape(app.name),
         "kind": app.kind,
@@ -108,9 +118,6 @@ def _app(app: ConnectedApp) -> Json:
     if names := KINDS[app.kind].credential_names:
         secrets = {n: app.credential_env[n] for n in names if n in app.credential_env}
         found["credentials"] = secrets or STORED
-    syncs = app.syncs.filter(archived_at=None).order_by("position", "pk")
-    if listed := [export_sync(s) for s in syncs]:
-        found["syncs"] = listed
     return found
 
 

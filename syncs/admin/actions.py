@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from connections import audit
 from connections.admin.base import Button, page_url
 from connections.catalogue import Code, meaning_of
 from connections.models import ConnectedApp
@@ -142,22 +143,26 @@ def run_buttons(chosen: Chosen) -> tuple[Button, ...]:
 def pause_syncs(request: HttpRequest, syncs: Sequence[ObjectSync]) -> None:
     for sync in syncs:
         services.pause(sync)
+    audit.keep_switched(request.user, syncs, "paused", True)
     messages.success(request, f"Paused {_names(syncs)}. Sync now still works.")
 
 
 def resume_syncs(request: HttpRequest, syncs: Sequence[ObjectSync]) -> None:
     for sync in syncs:
         services.resume(sync)
+    audit.keep_switched(request.user, syncs, "paused", False)
     messages.success(request, f"Resumed {_names(syncs)}; the next run is due now.")
 
 
 def pause_apps(request: HttpRequest, apps: Sequence[ConnectedApp]) -> None:
     ConnectedApp.objects.filter(pk__in=[app.pk for app in apps]).update(paused=True)
+    audit.keep_switched(request.user, apps, "paused", True)
     messages.success(request, f"Paused {_names(apps)}. Sync now still works.")
 
 
 def resume_apps(request: HttpRequest, apps: Sequence[ConnectedApp]) -> None:
     ConnectedApp.objects.filter(pk__in=[app.pk for app in apps]).update(paused=False)
+    audit.keep_switched(request.user, apps, "paused", False)
     messages.success(request, f"Resumed {_names(apps)}.")
 
 

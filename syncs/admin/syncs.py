@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE
-from django.contrib.admin.models import LogEntry as AuditEntry
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -17,6 +15,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from connections import audit
 from connections.admin.base import Button, CrosslinkAdmin
 from connections.models import ConnectedApp
 from connections.templatetags.crosslink import badge
@@ -38,13 +37,7 @@ def turn(on: bool) -> Callable[[HttpRequest, Sequence[ObjectSync]], None]:
     def do(request: HttpRequest, syncs: Sequence[ObjectSync]) -> None:
         ids = [sync.pk for sync in syncs]
         ObjectSync.objects.filter(pk__in=ids).update(enabled=on)
-        user: Any = request.user
-        AuditEntry.objects.log_actions(
-            user.pk,
-            syncs,
-            CHANGE,
-            change_message=f"enabled: {not on} → {on}".lower(),
-        )
+        audit.keep_switched(request.user, syncs, "enabled", on)
         names = ", ".join(sync.name for sync in syncs)
         messages.success(request, f"Turned {'on' if on else 'off'}: {names}.")
 

@@ -6,14 +6,12 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django_q.tasks import async_task
 
 from associations.admin.flow.base import STEPS, Page, address, step_of
-from associations.drafts.differing import differences
 from associations.drafts.forecast import (
     LEAST_A_DAY,
     day_of_app,
@@ -25,6 +23,8 @@ from associations.drafts.publishing import Refused, publish
 from associations.drafts.rehearsing import forget
 from associations.drafts.trees import tree_of
 from associations.drafts.wording import sentences
+from associations.setup.differing import differences
+from connections import audit
 from connections.admin.base import page_url
 from syncs import services
 from syncs.models import ObjectSync, SyncRun
@@ -93,7 +93,7 @@ class ReviewPage(Page):
             sync = publish(self.draft, on=not self.draft.new)
             services.pause(sync)
             if before:
-                self._log(sync, before)
+                self._log(sync, before, paused=True)
             run = self._start(sync, limit=form.cleaned_data["few"])
         self._note("test", run=run.pk)
         return self.go("review", "#test")
@@ -107,7 +107,7 @@ class ReviewPage(Page):
             # The schedule goes on, too, where a test paused it.
             ObjectSync.objects.filter(pk=sync.pk).update(paused=False)
             run = self._start(sync, wait=True)
-            self._log(sync, before)
+            self._log(sync, before, paused=False)
             draft.delete()
         self.say(f"{sync.name} is saved, and its run {run.pk} is queued.")
         if back is not None:
@@ -117,24 +117,19 @@ class ReviewPage(Page):
     def _stored(self) -> dict[str, Any]:
         """The set-up that an edit replaces; nothing of a sync that is new."""
         draft = self.draft
-        return {} if draft.new or draft.sync is None else tree_of(draft.sync)
+        if draft.new or draft.sync is None:
+            return {}
+        return tree_of(draft.sync) | {"paused": draft.sync.paused}
 
-    def _log(self, sync: ObjectSync, before: dict[str, Any]) -> None:
+    def _log(self, sync: ObjectSync, before: dict[str, Any], *, paused: bool) -> None:
         """Keep who saved it, and what of it was and is otherwise."""
         said = "Set up" if self.draft.new else "Edited"
         text = f"{said} in the set-up flow, revision {sync.revision}."
         if not self.draft.new:
             stored = ObjectSync.objects.select_related("app__hubspot").get(pk=sync.pk)
-            lines = differences(before, tree_of(stored)) or ["Nothing changed"]
-            text = f"{text} {'; '.join(lines)}."
-        user: Any = self.request.user
-        LogEntry.objects.log_actions(
-            user.pk,
-            [sync],
-            ADDITION if self.draft.new else CHANGE,
-            change_message=text,
-            single_object=True,
-        )
+            lines = differences(before, tree_of(stored) | {"paused": paused})
+            text = f"{text} {'; '.join(lines or ['Nothing changed'])}."
+        audit.keep(self.request.user, [sync], text, added=self.draft.new)
 
     def _leave(self) -> HttpResponse:
         self.draft.step = "review"

@@ -119,7 +119,8 @@ class Command(Base):
             "KINTONE_PASSWORD": addresses["kintone_password"],
         }
         try:
-            changed = apply(file.read_text(encoding="utf-8"), environ)
+            text = file.read_text(encoding="utf-8")
+            changed = apply(text, environ, by="the demo")
         except SetupRefused as exc:
             raise Refused(f"examples/demo.yaml: {exc}") from exc
         done = "; ".join(changed) or "nothing changed"
