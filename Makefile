@@ -109,7 +109,8 @@ kill: venv-dev
 	CROSSLINK_KILL_EVERYWHERE=1 $(BIN)/python -m pytest tests/test_kill.py $(ARGS)
 
 # Random users and faults under more seeds than make test has, with the figures of it. A
-# failure prints its seed and what was done: make campaign SEEDS=17
+# failure prints its seed and what was done: make campaign SEEDS=17. Above 5,000 they map
+# labels too.
 SEEDS ?= 1-5000
 campaign: venv-dev
 	CROSSLINK_CAMPAIGN=$(SEEDS) $(BIN)/python -m pytest $(PARALLEL) tests/test_campaign.py $(ARGS)

@@ -11,6 +11,7 @@ from tests.campaign.oracle import (
     COMPANIES,
     CONTACTS,
     LINK,
+    ON,
     A,
     Edit,
     H,
@@ -19,10 +20,12 @@ from tests.campaign.oracle import (
     Rules,
     Seen,
     Violation,
+    adviser,
 )
 
 pytestmark = pytest.mark.unit
 ANN, ACME, AWAY = (CONTACTS, "ann"), (COMPANIES, "acme"), (COMPANIES, "away")
+LABEL = adviser("acme")
 
 
 def oracle(field: str = LINK, value: str | None = "acme", **rules: Any) -> Oracle:
@@ -95,3 +98,45 @@ def test_what_was_moved_to_a_company_that_vanished_has_left_the_former_one(moved
     else:
         with pytest.raises(Violation, match="ann"):
             people.ran(later, set(), clean=False)
+
+
+@pytest.mark.parametrize("hurt", [False, True])
+def test_a_label_that_was_put_on_stays_behind_in_a_run_that_was_hurt_alone(hurt):
+    people = oracle(LABEL, None)
+    people.edit(Edit((*ANN, LABEL), A, ON), at_work=False)
+    arrived = deepcopy(people)
+    arrived.ran(seen(ON, ON, LABEL), set(), clean=not hurt)
+    if hurt:
+        people.ran(seen(None, ON, LABEL), set(), clean=False)
+    else:
+        with pytest.raises(Violation, match="adviser"):
+            people.ran(seen(None, ON, LABEL), set(), clean=True)
+
+
+@pytest.mark.parametrize("by_a_person", [True, False])
+def test_a_label_that_went_with_its_company_is_taken_off_by_nobody(by_a_person):
+    people = oracle(LABEL, ON)
+    if by_a_person:
+        people.parted.add((*ANN, LABEL))
+    people.removed(ACME, A)
+    people.edit(Edit((*ANN, LABEL), A, None), at_work=False)
+    lost = seen(None, None, LABEL, gone=(A, ACME))
+    if by_a_person:
+        people.ran(lost, set(), clean=False)
+    else:
+        with pytest.raises(Violation, match="adviser"):
+            people.ran(lost, set(), clean=False)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_first_label_may_make_its_company_the_primary_one(labelled):
+    people = oracle(value=None)
+    stands = seen("acme", "acme")
+    if labelled:
+        people.edit(Edit((*ANN, LABEL), A, ON), at_work=False)
+        for side in (H, A):
+            stands.values[side][ANN][LABEL] = ON
+        people.ran(stands, set(), clean=True)
+    else:
+        with pytest.raises(Violation, match="company"):
+            people.ran(stands, set(), clean=True)

@@ -9,6 +9,7 @@ import psycopg
 from django.apps import apps
 from django.db import connection
 
+from associations.models import AssociationMapping, By
 from connections.sandbox.server import SandboxServer
 from tests.campaign.machine import Machine
 from tests.campaign.portal import Portal
@@ -21,6 +22,12 @@ OURS = ("syncs", "associations", "connections", "django_q")
 
 
 MORE = "ALTER TABLE {} ADD archived boolean NOT NULL DEFAULT false, ADD city text"
+ADVISERS = """
+CREATE TABLE advisers (
+  person int NOT NULL REFERENCES people ON DELETE CASCADE,
+  company int NOT NULL REFERENCES companies ON DELETE CASCADE,
+  PRIMARY KEY (person, company))
+"""
 
 
 class SameWorld(World):
@@ -31,6 +38,22 @@ class SameWorld(World):
         super().__init__(sandbox, dsn)
         for table in ("companies", "people"):
             self.sql(MORE.format(table))
+        self.sql(ADVISERS)
+
+    def advise(self, label: tuple[str, int]) -> None:
+        """Map the table of advisers to a label of contacts."""
+        AssociationMapping.objects.create(
+            sync=self.contacts,
+            position=1,
+            by=By.JOIN_TABLE,
+            app_field="advisers",
+            join_from="person",
+            join_to="company",
+            to_sync=self.companies,
+            type="Adviser",
+            category=label[0],
+            type_id=label[1],
+        )
 
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         cursor = self.session.execute(statement, values or None)

@@ -14,9 +14,21 @@ H, A = "hubspot", "app"
 COMPANIES, CONTACTS = "companies", "contacts"
 REVIEW = "review"
 LINK = "company"  # the field of a contact that stands for its primary company
+ADVISER = "adviser "  # before a company: whether it is one of the contact's advisers
+ON = "on"
 Value = str | None
 Record = tuple[str, str]  # kind, key
 Slot = tuple[str, str, str]  # kind, key, field
+
+
+def adviser(company: str) -> str:
+    """The field of a contact that stands for its label to a company."""
+    return f"{ADVISER}{company}"
+
+
+def advised(slot: Slot) -> str:
+    """The company whose label a slot is about; "" for others."""
+    return slot[2].removeprefix(ADVISER) if slot[2].startswith(ADVISER) else ""
 
 
 class Violation(AssertionError):
@@ -154,6 +166,7 @@ class Oracle:
     undoing: bool = False  # some run was taken back
     told: dict[Slot, set[Value]] = field(default_factory=dict)  # what people wrote
     cleared: set[str] = field(default_factory=set)  # contacts somebody unlinked
+    parted: set[Slot] = field(default_factory=set)  # labels somebody took off
     open: list[Edit] = field(default_factory=list)  # while a run was at work
     blind: bool = False  # HubSpot's search lags behind
 
@@ -219,18 +232,25 @@ class Oracle:
         record = slot[:2]
         if clean and record not in self.gone and len(self.lives[record]) < 2:
             return cells
-        whole = record not in self.gone and not (link and self._frozen(slot))
+        whole = record not in self.gone and not self._frozen(slot)
         if whole and self._untouched(record, clean=clean):
             ends = cells | {c.holding(c.h) for c in cells if c.h == c.a}
             for edit in (e for e in self.open if e.slot == slot):
                 ends = {c.edited(edit.side, edit.value) for c in ends}
             return ends
+        if link:  # HubSpot makes a first company primary, whatever its label
+            cells = cells | self._first(slot, cells)
         if clean and whole:
             ends = {s for c in cells for s in self.rules.settle(c, link=link)}
             return ends | cells if {slot, record} & named else ends
         ends = self._disturbed(cells, slot)
         if link:
             ends |= self._led_away(slot, ends)
+        if advised(slot):
+            for end in (record, *self._ends_of(slot)):
+                for side in (H, A):  # a row's labels go with either of its ends
+                    if side not in self.lives[end] or (side, end) in self.anew:
+                        ends |= {c.edited(side, None) for c in ends}
         for edit in (e for e in self.open if e.slot == slot):
             lost = {c for c in ends if c not in cells}  # written over what was edited
             ends = {c.edited(edit.side, edit.value) for c in ends} | lost
@@ -251,12 +271,15 @@ class Oracle:
 
     def _disturbed(self, cells: set[Cell], slot: Slot) -> set[Cell]:
         link = slot[2] == LINK
-        if link and self._frozen(slot):  # an end that is back is another's
+        if self._frozen(slot):  # an end that is back is another's
             cells = cells | {replace(c, base=None) for c in cells}
         found = self.rules.disturbed(cells, link=link, blind=self.blind)
         if link and self._frozen(slot):
             found |= {e for c in cells for e in self._invisible(c)}
-        if link and self._missing(slot) and slot[1] not in self.cleared:
+        if advised(slot) and self._frozen(slot):
+            found |= {c.holding(ON) for c in cells if self._comes_back(c)}
+        cleared = slot in self.parted or (link and slot[1] in self.cleared)
+        if self._missing(slot) and not cleared:
             # What vanished with its end is no unlink.
             blanked = {c for c in found - cells if c.h is None and c.a is None}
             if any(o.h == o.a or self._unlinked(o) for o in cells):
@@ -292,8 +315,31 @@ class Oracle:
                 # is out of scope.
                 yield Cell(value, None) if side == H else Cell(None, value)
 
+    def _first(self, slot: Slot, cells: set[Cell]) -> set[Cell]:
+        """A contact's primary company, should a label that travels bring one."""
+        if not self.rules.lets(H):
+            return set()
+        waiting = {edit.slot for edit in self.open}
+        labels = [
+            company
+            for other, found in self.cells.items()
+            if other[:2] == slot[:2]
+            and (company := advised(other))
+            and (other in waiting or any(c.h != c.a for c in found))
+        ]
+        return {replace(c, h=v) for c in cells if c.h is None for v in labels}
+
+    def _comes_back(self, cell: Cell) -> bool:
+        """Whether a label that one side has counts as new, its end being back."""
+        missing = [side for side in (H, A) if cell.on(side) is None]
+        return len(missing) == 1 and self.rules.lets(missing[0])
+
     def _ends_of(self, slot: Slot) -> list[Record]:
         """The companies that a link may be about."""
+        if company := advised(slot):
+            return [(COMPANIES, company)]
+        if slot[2] != LINK:
+            return []
         ends = {v for c in self.cells[slot] for v in (c.h, c.a, *(c.base or ()))}
         ends |= {e.value for e in self.open if e.slot == slot}
         return [(COMPANIES, v) for v in ends if v is not None]
@@ -336,7 +382,7 @@ class Oracle:
         return all(
             len(cells) == 1 and {(c.h, c.a) for c in cells} == {c.base for c in cells}
             for slot, cells in self.cells.items()
-            if slot[:2] == record and slot[2] != LINK
+            if slot[:2] == record and slot[2] != LINK and not advised(slot)
         )
 
     def removed(
@@ -452,7 +498,11 @@ class Oracle:
                 )
 
     def _one_sided(self, slot: Slot) -> bool:
-        """Whether a link is about a company that one side does not have."""
+        """Whether a link is about a company that one side does not have, or that is
+        out of scope."""
+        if company := advised(slot):
+            end = (COMPANIES, company)
+            return len(self.lives[end]) < 2 or self.out(end)
         ends = {v for c in self.cells[slot] for v in (c.h, c.a)} - {None}
         return slot[2] == LINK and any(
             len(self.lives[(COMPANIES, str(v))]) < 2 for v in ends

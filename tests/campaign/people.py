@@ -15,19 +15,24 @@ from tests.campaign.oracle import (
     COMPANIES,
     CONTACTS,
     LINK,
+    ON,
     REVIEW,
     A,
+    Cell,
     Edit,
     H,
     Oracle,
     Record,
     Rules,
     Value,
+    advised,
+    adviser,
 )
 from tests.campaign.portal import Refused
 from tests.campaign.reading import FIELDS, KEYS, MONEY, TABLES, Reader
 from tests.world import PLAIN, PRIMARY
 
+NO_LABELS = 5_000  # the last seed without a label beside the primary
 SIZES = {"technical_cap", "association_page", "archive_from_cap", "pair_batch_cap"}
 DIRECTIONS = ("two_way", "two_way", "to_app", "to_hubspot")
 CONFLICTS = (H, A, H, A, REVIEW)
@@ -72,7 +77,7 @@ class People(Reader):
         self.switches |= {"search_lag_s": self.lag}
         self.oracle.blind = self.lag > 0
         self.switches |= {"association_page": rng.choice((1, 2, 500))}
-        self.label = ("USER_DEFINED", 0)  # once it is made
+        self.advises = seed > NO_LABELS
         self.buried: dict[Record, tuple[Any, ...]] = {}  # rows that were deleted
         # Links that somebody added, and their labels.
         self.extra: dict[tuple[str, str], frozenset[tuple[str, int]]] = {}
@@ -101,6 +106,7 @@ class People(Reader):
             self.link: 5,
             self.clear: 2,
             self.add_link: 2,
+            self.advise: 12 if self.advises else 0,
             self.remove: 1,
             self.restore: 2,
             self.reload: 1,
@@ -358,11 +364,32 @@ class People(Reader):
         self.portal.unlink(self.ids[H, record], self.ids[H, (COMPANIES, company)])
         self.extra.pop((record[1], company), None)
 
-    def _tell_links(self, *people: Record) -> None:
-        """HubSpot makes primaries by itself: what counts is what it shows."""
+    def _tell_links(self, *people: Record, parts: bool = True) -> None:
+        """HubSpot makes primaries by itself: what counts is what it shows.
+
+        `parts`: what is off was taken off, and did not go with its end.
+        """
         for record, edges in self.edges(*people).items():
             primary = [c for c, types in edges.items() if PRIMARY in types]
             self.tell(H, record, LINK, primary[0] if primary else None)
+            self._tell_labels(H, record, self.labelled(edges), parts=parts)
+
+    def _tell_labels(
+        self, side: str, record: Record, held: set[str], *, parts: bool
+    ) -> None:
+        """Say which labels an act put on a contact's links, and which it took off."""
+        if not self.advises:
+            return
+        cells, waiting = self.oracle.cells, {e.slot for e in self.oracle.open}
+        known = {advised(slot) for slot in cells if slot[:2] == record} - {""}
+        for company in sorted(known | held):
+            slot = (*record, adviser(company))
+            value = ON if company in held else None
+            before = {c.on(side) for c in cells.get(slot, {Cell()})}
+            if parts and value is None and before != {None}:
+                self.oracle.parted.add(slot)
+            if slot in waiting or before != {value}:
+                self.tell(side, record, slot[2], value)
 
     def clear(self, side: str) -> None:
         record = self.some(side, CONTACTS)
@@ -396,8 +423,37 @@ class People(Reader):
         except Refused as exc:  # a run archived one of the two, or moved its primary
             self.say(f"    refused: {exc.status}")
         else:
-            self.extra[record[1], company[1]] = frozenset(types - {PLAIN})
+            labels = types - {PLAIN, *([self.label] if self.advises else ())}
+            self.extra[record[1], company[1]] = frozenset(labels)
         self._tell_links(record)
+
+    def advise(self, side: str) -> None:
+        """Make a company a contact's adviser, or no adviser any more."""
+        record, company = self.some(side, CONTACTS), self.some(side, COMPANIES)
+        if record is None or company is None:
+            return
+        held = self.edges(record)[record] if side == H else {}
+        now = self.labelled(held) if side == H else self.advisers().get(record, set())
+        now = {c for c in now if (side, (COMPANIES, c)) in self.ids}
+        name = self.rng.choice(sorted(now)) if self.rng.random() < 0.5 and now else ""
+        name = name or company[1]
+        self.say(f"{record} {'no more' if name in now else 'now'} by {name} in {side}")
+        ids = self.ids[side, record], self.ids[side, (COMPANIES, name)]
+        if side == A:
+            sql = "INSERT INTO advisers VALUES (%s, %s)"
+            if name in now:
+                sql = "DELETE FROM advisers WHERE person = %s AND company = %s"
+            self.world.sql(sql, *map(int, ids))
+            self._tell_labels(A, record, now ^ {name}, parts=True)
+        elif name in now:
+            self.portal.unlabel(*ids, self.label)
+            self._tell_links(record)
+        else:
+            try:
+                self.portal.link(*ids, {self.label, *held.get(name, ())})
+            except Refused as exc:  # a run archived one of them meanwhile
+                self.say(f"    refused: {exc.status}")
+            self._tell_links(record)
 
     # Coming and going -------------------------------------------------------------------
 
@@ -510,6 +566,10 @@ class People(Reader):
                 self.world.sql(
                     "UPDATE people SET company_id = %s WHERE company_id = %s", new, old
                 )
+            column = "company" if kind == COMPANIES else "person"
+            self.world.sql(
+                f"UPDATE advisers SET {column} = %s WHERE {column} = %s", new, old
+            )
             self.world.sql(f"DELETE FROM {table} WHERE id = %s", old)
         self.name(A, record, str(new))
         self.reborn.add((A, record))
@@ -572,7 +632,7 @@ class People(Reader):
         """Say what became of links whose end went or came."""
         people = [r for r in people if side in self.oracle.lives[r]]
         if side == H:
-            self._tell_links(*people)
+            self._tell_links(*people, parts=False)
             return
         for record in people:
             ((row,),) = self.world.sql(
@@ -583,3 +643,6 @@ class People(Reader):
             if row is not None and end is None:
                 continue  # the run at work just made that one, and linked to it
             self.tell(A, record, LINK, end and end[1])
+            self._tell_labels(
+                A, record, self.advisers().get(record, set()), parts=False
+            )

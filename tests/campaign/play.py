@@ -32,6 +32,7 @@ from tests.campaign.oracle import (
     Seen,
     Slot,
     Violation,
+    adviser,
 )
 from tests.campaign.people import FILTERS, SCOPE, People
 
@@ -73,9 +74,13 @@ class Campaign(People):
             archive=BY_COLUMN if self.archives else {},
             limits=dict(rules.limits),
         )
+        if self.advises:
+            self.world.advise(self.label)
         self._filter()
         for _ in range(8):
             self.act(("create",))
+        for _ in range(4 * self.advises):
+            self.act(("advise",))
         for _ in range(self.rng.randint(*STEPS)):
             for _ in range(self.rng.randint(0, 4)):
                 self.act()
@@ -323,8 +328,18 @@ class Campaign(People):
                 found.add(self.record_of(change.link))
         links = AssociationLink.objects.exclude(state=LinkState.IN_SYNC)
         for link in links.select_related("link"):
-            found.add((*(self.record_of(link.link) or ("", "")), LINK))
+            near = self.record_of(link.link) or ("", "")
+            primary = link.mapping_id == self.world.mapping.pk
+            found.add((*near, LINK if primary else adviser(self._far(link))))
         return found - {None}
+
+    def _far(self, link: AssociationLink) -> str:
+        """The company at the other end of a link."""
+        if link.other is not None:
+            found = self.record_of(link.other)
+        else:
+            found = self.called.get((link.side, COMPANIES, link.other_remote_id))
+        return found[1] if found else ""
 
 
 def quiet(report: dict[str, Any]) -> bool:

@@ -87,6 +87,13 @@ class Portal:
     def unlink(self, one: str, other: str) -> None:
         self.call("DELETE", f"{LINKS}/contacts/{one}/associations/companies/{other}")
 
+    def unlabel(self, one: str, other: str, label: tuple[str, int]) -> None:
+        """Take one label off a pair."""
+        types = [{"associationCategory": label[0], "associationTypeId": label[1]}]
+        row = {"from": {"id": one}, "to": {"id": other}, "types": types}
+        path = "/crm/v4/associations/contacts/companies/batch/labels/archive"
+        self.call("POST", path, {"inputs": [row]})
+
     def links(self, ids: Iterable[str]) -> dict[Edge, Types]:
         """The links of some contacts: {(contact, company): types}."""
         found: dict[Edge, Types] = {}

@@ -7,6 +7,7 @@ from tests.campaign.oracle import (
     COMPANIES,
     CONTACTS,
     LINK,
+    ON,
     A,
     H,
     Oracle,
@@ -14,6 +15,8 @@ from tests.campaign.oracle import (
     Seen,
     Value,
     Violation,
+    advised,
+    adviser,
 )
 from tests.vendor import Types
 from tests.world import COMPANY_FIELDS, CONTACT_FIELDS, PRIMARY
@@ -36,6 +39,8 @@ class Reader:
         self.world, self.portal = bench.world, bench.portal
         self.ids: dict[tuple[str, Record], str] = {}  # what it is called now
         self.called: dict[tuple[str, str, str], Record] = {}  # or was
+        self.label = ("USER_DEFINED", 0)  # once it is made
+        self.advises = False  # whether advisers are mapped to it
 
     def name(self, side: str, record: Record, i: str) -> None:
         """A record goes by an id from now on."""
@@ -102,14 +107,48 @@ class Reader:
         people = [r for r in seen.values[H] if r[0] == CONTACTS]
         for record in people:
             seen.values[H][record][LINK] = None
-        for record, held in self.edges(*people).items():
+        edges = self.edges(*people)
+        for record, held in edges.items():
             for company, types in held.items():
                 seen.links[record[1], company] = types
                 if PRIMARY in types:
                     seen.values[H][record][LINK] = company
+        if self.advises:
+            self._labels(seen, edges)
         for record, values in seen.values[A].items():
             if record[0] == CONTACTS and (row := values[LINK]) is not None:
                 values[LINK] = self.called[A, COMPANIES, row][1]
+
+    def _labels(self, seen: Seen, edges: dict[Record, dict[str, Types]]) -> None:
+        rows = self.advisers()
+        for slot in self.oracle.cells:
+            for side in (H, A):
+                if advised(slot) and slot[:2] in seen.values[side]:
+                    seen.values[side][slot[:2]][slot[2]] = None
+        for record in [r for r in seen.values[H] if r[0] == CONTACTS]:
+            for company in self.labelled(edges[record]):
+                self._label(seen, H, record, company)
+        for record in [r for r in seen.values[A] if r[0] == CONTACTS]:
+            for company in rows.get(record, ()):
+                self._label(seen, A, record, company)
+
+    def _label(self, seen: Seen, side: str, record: Record, company: str) -> None:
+        if (*record, adviser(company)) not in self.oracle.cells:
+            raise Violation(f"nobody made {company} the adviser that {record} has")
+        seen.values[side][record][adviser(company)] = ON
+
+    def labelled(self, held: dict[str, Types]) -> set[str]:
+        """Of a contact's links in HubSpot, the companies that have the label."""
+        return {company for company, types in held.items() if self.label in types}
+
+    def advisers(self) -> dict[Record, set[str]]:
+        """The same in the app, for everybody."""
+        found: dict[Record, set[str]] = {}
+        for person, company in self.world.sql("SELECT person, company FROM advisers"):
+            record = self.called[A, CONTACTS, str(person)]
+            far = self.called[A, COMPANIES, str(company)][1]
+            found.setdefault(record, set()).add(far)
+        return found
 
     def edges(self, *people: Record) -> dict[Record, dict[str, Types]]:
         """Contacts' links in HubSpot, by the company's name."""

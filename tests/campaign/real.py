@@ -73,4 +73,14 @@ class Real(Campaign):
 
 
 # Acts that ask nothing of our own database, which the server's threads would lock.
-UNLOOKED = ("create", "change", "blank", "link", "clear", "add_link", "restore", "turn")
+UNLOOKED = (
+    "create",
+    "change",
+    "blank",
+    "link",
+    "clear",
+    "add_link",
+    "restore",
+    "turn",
+    "advise",
+)
