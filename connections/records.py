@@ -263,7 +263,8 @@ class Record:
 
     Raw `values` by field name; `keys` holds further values that count for matching
     (HubSpot's additional e-mails and domains) by field name; `modified_at` is aware
-    UTC or None; `aliases` are ids that were merged into this record.
+    UTC or None; `aliases` are ids that were merged into this record; `sparse` if the
+    answer seems to leave out what is unset, where the system is to say that it is blank.
     """
 
     id: str
@@ -273,6 +274,7 @@ class Record:
     modified_at: datetime | None = None
     created_at: datetime | None = None
     aliases: tuple[str, ...] = ()
+    sparse: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
+from connections import services as connection_services
 from connections.sandbox.server import SandboxServer
 from syncs.models import FieldMapping, LogEntry, RecordLink, SyncRun
+from tests.sandbox.calls import Http
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -250,3 +252,29 @@ def test_an_answer_to_another_question_makes_nothing_blank(world):
     assert report["status"] == "succeeded"
     assert world.company_rows() == {"a.example": ("A", "1", None)}
     assert world.companies_in_hubspot()["a.example"]["phone"] == "1"
+
+
+def test_a_value_that_was_emptied_travels_where_answers_leave_out_what_is_unset(world):
+    make = {"type": "string", "fieldType": "text", "groupName": "companyinformation"}
+    portal = Http(world.sandbox.hubspot_url, world.sandbox.token)
+    portal.create_property("companies", {"name": "spare", "label": "Spare", **make})
+    connection_services.refresh_schema(world.account)
+    FieldMapping.objects.create(
+        sync=world.companies, hubspot="spare", app="industry", position=9
+    )
+    world.sandbox.control.set_switches(unset_values="left_out")
+    both = {"phone": "1", "spare": "S"}
+    (one, two) = world.create(
+        "companies",
+        [{"name": n, "domain": f"{n.lower()}.example", **both} for n in "AB"],
+    )
+    for _ in range(2):
+        world.run()
+    world.update("companies", one, phone="", name="A2")
+    world.run()
+    rows = "SELECT name, phone, industry FROM companies ORDER BY domain"
+    assert world.sql(rows) == [("A2", None, "S"), ("B", "1", "S")]
+    portal.archive_property("companies", "spare")
+    world.update("companies", two, phone="", name="B2")
+    assert "FIELD_MISSING" in codes(world.run())
+    assert world.sql(rows) == [("A2", None, "S"), ("B2", None, "S")]

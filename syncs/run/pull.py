@@ -24,6 +24,7 @@ from connections.connectors.base import FeedLost, SchemaError
 from connections.records import Page, Side
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
+from syncs.run.emptied import with_blanks
 from syncs.run.feeding import PLACES, fed, feeds, place_now, place_of
 from syncs.run.renew import renew
 from syncs.run.resuming import forget, read_lacking, take_up
@@ -258,9 +259,9 @@ def _take(
     )
     session.tally.add("read", side, len(fetched.records))
     vanished = f"{side}_vanished_at"
+    found = with_blanks(session, side, list(fetched.records.values()))
     with session.storing, transaction.atomic():
         session.lease.check()
-        found = list(fetched.records.values())
         store_page(session, side, found, changed=changed)
         gone = []
         for link in RecordLink.objects.filter(pk__in=known):
@@ -398,6 +399,7 @@ def keep_page(
     lagging = searched and session.connector(side).capabilities.search_lag_s > 0
     if lagging:
         page = _without_gone(session, side, page)
+    page = replace(page, records=tuple(with_blanks(session, side, page.records)))
     for records in _slices(page):
         with session.storing, transaction.atomic():
             session.lease.check()  # else another run may know better by now

@@ -265,6 +265,22 @@ def id_form(s: Scene) -> object:
     return {type(record_id) for record_id in [*found, put["fromObjectId"]]}
 
 
+def unset_values(s: Scene) -> object:
+    """In a list, a read, a batch read, a search and the answer to a write."""
+    s.control.set_switches(search_lag_s=0)
+    batch = {"properties": ["lastname"], "inputs": [{"id": s.ids["ann"]}]}
+    rows = [
+        s.http.page("contacts", properties="lastname").results[0],
+        s.http.read("contacts", s.ids["ann"], properties="lastname").ok(),
+        s.http.batch("contacts", "read", batch | {"propertiesWithHistory": []}).results[
+            0
+        ],
+        s.http.search("contacts", {"properties": ["lastname"]}).results[0],
+        s.http.update("contacts", s.ids["ann"], {"lastname": ""}).ok(),
+    ]
+    return {row["properties"].get("lastname", "left out") for row in rows}
+
+
 def search_lag_s(s: Scene) -> object:
     return s.http.search("contacts", {}).ok()["total"]
 
@@ -312,6 +328,7 @@ SEEN: dict[Probe, dict[Value, object]] = {
     retry_after: {False: False, True: True},
     association_bucket: {"separate": 200, "inside": 429},
     id_form: {"strings": {str}, "numbers": {int}},
+    unset_values: {"null": {None}, "left_out": {"left out"}},
     search_lag_s: {1.5: 0, 0: 2},
 }
 CASES = [

@@ -59,6 +59,8 @@ def to_record(
         modified_at=moment(modified),
         created_at=moment(body.get("createdAt")),
         aliases=tuple(_list(properties.get(MERGED))),
+        # It is always asked for, and hardly ever set: then it is null, as others are.
+        sparse=MERGED not in properties and None not in properties.values(),
     )
 
 

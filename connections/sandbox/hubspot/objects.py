@@ -35,7 +35,9 @@ def render(
 ) -> Json:
     """Return a record with the asked properties, and the history of some."""
     names = names_asked(call, record.kind, asked)
-    body = shown(record, names, call.account.roll_ups(record, names))
+    account = call.account
+    unset = account.switches["unset_values"]
+    body = shown(record, names, account.roll_ups(record, names), unset=unset)
     if history:
         known = call.account.catalogue.properties(record.kind)
         body["propertiesWithHistory"] = {
@@ -50,7 +52,7 @@ def written(call: Call, record: Record, properties: Json) -> Json:
     """Return a record as a write answers it: what was written, and the defaults."""
     defaults = call.account.catalogue.defaults(record.kind)
     names = dict.fromkeys([*properties, *defaults])
-    return shown(record, list(names))
+    return shown(record, list(names), unset=call.account.switches["unset_values"])
 
 
 def read_list(call: Call, kind: Kind) -> Reply:

@@ -335,12 +335,16 @@ def _taken(kind: Kind, name: str, value: str, holder: int) -> Exception:
 
 
 def shown(
-    record: Record, names: list[str] | tuple[str, ...], extra: Json | None = None
+    record: Record,
+    names: list[str] | tuple[str, ...],
+    extra: Json | None = None,
+    *,
+    unset: object = "null",
 ) -> Json:
     """Return a record as answers carry it.
 
-    Args: names, the properties to show, unset ones as null; extra, values that are
-        worked out at reading (roll-ups).
+    Args: names, the properties to show; extra, values that are worked out at reading
+        (roll-ups); unset, whether properties without a value are "null" or "left_out".
     """
     system = {
         "hs_object_id": str(record.id),
@@ -348,9 +352,12 @@ def shown(
         record.kind.modified: iso(record.updated),
     }
     values = record.values | (extra or {}) | system
+    properties = {name: values.get(name) for name in names}
+    if unset == "left_out":
+        properties = {n: value for n, value in properties.items() if value is not None}
     body: Json = {
         "id": str(record.id),
-        "properties": {name: values.get(name) for name in names},
+        "properties": properties,
         "createdAt": iso(record.created),
         "updatedAt": iso(record.updated),
         "archived": record.archived is not None,

@@ -50,10 +50,11 @@ def search(call: Call, kind: Kind) -> Reply:
     start = bisect_right(ids, beyond) if beyond is not None else 0
     page = list(ids[start + after : start + after + limit])
     names = _names(call, kind)
+    account, unset = call.account, call.account.switches["unset_values"]
     body: Json = {
         "total": len(ids) - start,
         "results": [
-            shown(record, names, call.account.roll_ups(record, names))
+            shown(record, names, account.roll_ups(record, names), unset=unset)
             for record in index.rows(kind, page)
         ],
     }

@@ -164,6 +164,12 @@ TABLE = (
         "Record ids in association answers are JSON strings or numbers.",
     ),
     Switch(
+        "unset_values",
+        ("null", "left_out"),
+        "An asked property that is unset is null in answers, or left out, as some "
+        "gateways do.",
+    ),
+    Switch(
         "search_lag_s",
         (1.5,),
         "Seconds until search sees a write.",
