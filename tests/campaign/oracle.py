@@ -257,17 +257,21 @@ class Oracle:
             ends = self._disturbed(ends, slot)
             if link:
                 ends |= self._led_away(slot, ends)
-        return ends
+        return ends | self._first(slot, ends) if link else ends
 
     def _led_away(self, slot: Slot, cells: Iterable[Cell]) -> set[Cell]:
         """What we archived takes its links along, and what was made again under another
         id has none of those of the archived one."""
-        away = {
+        away = self._away(slot)
+        return {replace(c, h=None) for c in cells if c.h in away}
+
+    def _away(self, slot: Slot) -> set[Value]:
+        """The companies of a link that took it along in HubSpot."""
+        return {
             r[1]
             for r in self._ends_of(slot)
             if H not in self.lives[r] or (H, r) in self.anew
         }
-        return {replace(c, h=None) for c in cells if c.h in away}
 
     def _disturbed(self, cells: set[Cell], slot: Slot) -> set[Cell]:
         link = slot[2] == LINK
@@ -327,7 +331,10 @@ class Oracle:
             and (company := advised(other))
             and (other in waiting or any(c.h != c.a for c in found))
         ]
-        return {replace(c, h=v) for c in cells if c.h is None for v in labels}
+        none = {None, *self._away(slot)}
+        found = {replace(c, h=v) for c in cells if c.h in none for v in labels}
+        self.told.setdefault(slot, {None}).update(c.h for c in found)
+        return found
 
     def _comes_back(self, cell: Cell) -> bool:
         """Whether a label that one side has counts as new, its end being back."""
