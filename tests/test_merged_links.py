@@ -10,6 +10,7 @@ import pytest
 from associations.models import AssociationLink
 from connections.sandbox.server import SandboxServer
 from syncs.models import Change, RecordLink
+from tests.test_join_rows import put_label
 from tests.test_join_tables import SILENT, Office, links_of
 from tests.world import World
 
@@ -128,6 +129,23 @@ def test_a_merge_of_two_linked_companies_takes_no_row_of_the_app_s(world):
     world.run(full=True)  # the survivor goes on as one of the two, with all labels
     assert set(ROWS) <= set(rows(world))
     assert not Change.objects.filter(side="app", kind="unlink").exists()
+
+
+def test_a_new_link_to_two_merged_companies_waits_for_the_one_that_goes_on(world):
+    """Contacts run alone, and know of one of the two by its links. Seed 5229."""
+    linked(world)
+    world.sql("INSERT INTO companies (name, domain) VALUES ('C', 'c.example')")
+    world.run()
+    firms = {d: str(row["id"]) for d, row in world.companies_in_hubspot().items()}
+    bob = str(world.contacts_in_hubspot()[BOB]["id"])
+    survivor = merge(world, "companies", firms["c.example"], firms[B])
+    put_label(world, bob, survivor, "Adviser")
+    _, contacts = world.both
+    world.run(contacts, full=True)
+    assert rows(world) == sorted(ROWS)
+    world.run(full=True)
+    added = set(rows(world)) - set(ROWS)
+    assert {row[:2] for row in added if row[0] == BOB} == {(BOB, "c.example")}
 
 
 def test_a_merge_that_the_companies_sync_has_not_read_moves_no_link(world):

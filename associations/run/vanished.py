@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
@@ -89,18 +90,24 @@ def find_merged(
     """What some far records were merged into in HubSpot, that their own sync has not
     read yet.
 
-    Returns: our keys of them, by the survivors' ids; of two that were merged, which one
-    goes on is for their own sync to say.
+    Returns: our keys of them, by the survivors' ids; of two pairs that were merged, which
+    one goes on is for their own sync to say.
     """
     obj = far_object(pair.to_sync, Side.HUBSPOT)
     ids = {link.hubspot_id or "": link.pk for link in links}
     size = session.hubspot.capabilities.fetch_batch
-    found: dict[str, list[int]] = {}
+    found: dict[str, int] = {}
+    into: dict[str, str] = {}  # what every record that was merged goes on as
     for some in parts(list(ids), size):
         for was, record in session.hubspot.fetch(obj, some, Want(())).records.items():
             if record.id != was:
-                found.setdefault(record.id, []).append(ids[was])
-    return {survivor: keys[0] for survivor, keys in found.items() if len(keys) == 1}
+                found[record.id] = ids[was]
+                into |= dict.fromkeys((was, *record.aliases), record.id)
+    of_app = RecordLink.objects.filter(sync=pair.to_sync, app_id__isnull=False)
+    pairs = of_app.filter(hubspot_id__in=[*into, *found])
+    known = pairs.order_by().values_list("hubspot_id", flat=True)
+    held = Counter(into.get(i or "", i) for i in known)
+    return {i: key for i, key in found.items() if held[i] == 1}
 
 
 def find_lost_labels(session: Session, pair: Pair, results: Iterable[Result]) -> bool:
