@@ -82,7 +82,7 @@ def test_a_saved_sync_is_stored_as_a_file_would_and_who_saved_it_is_kept(
     )
     flow.send("configure", then="limit", creates="none", conflict="app")
     flow.send("limit", then="review", app_cursor="updated_at", timezone="Europe/Berlin")
-    assert flow.see("review").context["why_read"]
+    assert flow.see("review").context["again"].sides
     before = export()
     sync = saved(flow)
     assert (sync.enabled, sync.revision, sync.creates) == (True, 1, "none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,10 +11,6 @@ from typing import Any
 
 from associations.drafts.looking import Look
 from associations.drafts.sampling import sample
-from associations.drafts.trees import tree_of
-from associations.setup.problems import Problems
-from associations.setup.spec import SyncSpec
-from associations.setup.sync_parsing import read_sync
 from connections import services
 from connections.connectors.base import ConnectorError
 from connections.connectors.registry import KINDS, capabilities
@@ -98,16 +94,17 @@ def _counted(draft: SyncDraft, look: Look, side: Side) -> int | None:
 
 
 def forecast(
-    draft: SyncDraft, look: Look, preview: SyncRun | None, *, rereads: bool
+    draft: SyncDraft, look: Look, preview: SyncRun | None, *, rereads: Collection[Side]
 ) -> list[Cost]:
     """What the next run will cost, by system.
 
-    Args: rereads, whether it reads every record; preview, a finished dry run of this draft, which knows what is to be written.
+    Args: rereads, the sides of which it reads every record; preview, a finished dry run of
+        this draft, which knows what is to be written.
     """
     if look.settled is None:
         return []
     counts = {s: _known(draft, s) for s in Side}
-    reads = {s: (counts[s] or 0) if rereads else 0 for s in Side}
+    reads = {s: (counts[s] or 0) if s in rereads else 0 for s in Side}
     app = capabilities(draft.app.kind)
     hubspot = capabilities("hubspot")
     writes = _writes(draft, preview)
@@ -199,49 +196,3 @@ def day_of_app(draft: SyncDraft, look: Look) -> Day | None:
     """Today of the app's object; None where its kind counts no calls."""
     obj = look.objects[Side.APP]
     return days_of(draft.app, [obj.id]).get(obj.id)
-
-
-# What an edit means ----------------------------------------------------------------------
-
-
-def why_read_again(draft: SyncDraft, look: Look) -> str:
-    """Why the next run has to read every record; "" where what was read is enough."""
-    sync, new = draft.sync, look.settled
-    if new is None:
-        return ""
-    if sync is None or sync.full_read_at is None:
-        return "no record of it has been read yet"
-    old = read_sync(tree_of(sync), "", Problems())
-    if old is None:
-        return "its set-up cannot be read any more"
-    for name, what in _HOW.items():
-        if getattr(old, name) != getattr(new, name):
-            return f"{what} changed"
-    keys = [[(p.hubspot, p.app, p.normalize) for p in key] for key in new.match]
-    held = [
-        (k.rank, k.hubspot, k.app, k.normalize)
-        for k in sync.match_keys.order_by("rank", "part")
-    ]
-    if held != [(rank, *part) for rank, key in enumerate(keys) for part in key]:
-        return "the match keys changed"
-    added = sorted(read_names(new) - read_names(old))
-    if added:
-        mine, verb = draft.app.name, "has" if len(added) == 1 else "have"
-        said = [f"{n} of {'HubSpot' if s == 'hubspot' else mine}" for s, n in added]
-        return f"{' and '.join(said)} {verb} never been read"
-    return ""
-
-
-_HOW = {"app_cursor": "the app's time of change", "timezone": "the time zone"}
-
-
-def read_names(spec: SyncSpec) -> set[tuple[str, str]]:
-    """The fields and references that a set-up looks at, with their side."""
-    found = {(str(s), str(getattr(f, s))) for f in spec.fields for s in Side}
-    found |= {
-        (str(s), str(getattr(p, s))) for key in spec.match for p in key for s in Side
-    }
-    found |= {(f.side.value, f.field) for f in spec.filters}
-    found |= {(side, name) for side, name in spec.marker.items()}
-    found |= {(side, str(one["field"])) for side, one in spec.archive.items()}
-    return found | {("reference", a.app_field) for a in spec.associations}

@@ -17,10 +17,10 @@ from associations.drafts.forecast import (
     day_of_app,
     forecast,
     used_today,
-    why_read_again,
 )
 from associations.drafts.publishing import Refused, publish
 from associations.drafts.rehearsing import forget
+from associations.drafts.rereading import read_again
 from associations.drafts.trees import tree_of
 from associations.drafts.wording import sentences
 from associations.setup.differing import differences
@@ -166,7 +166,7 @@ class ReviewPage(Page):
         preview, part = self._run("preview")
         test, tested = self._run("test")
         waits = "preview" in self.draft.findings and preview is None
-        why = why_read_again(self.draft, self.look)
+        again = read_again(self.draft, self.look)
         planned = part if part is not None and part.status in ENDED_WELL else None
         problems = [
             {
@@ -180,13 +180,13 @@ class ReviewPage(Page):
             form=form,
             problems=problems,
             sentences=list(sentences(self.look, self.app)),
-            costs=forecast(self.draft, self.look, planned, rereads=bool(why)),
+            costs=forecast(self.draft, self.look, planned, rereads=again.sides),
             counts=self.draft.findings.get("counts") or {},
             from_preview=planned is not None,
             used_today=used_today(self.draft),
             app_day=day_of_app(self.draft, self.look),
             day=LEAST_A_DAY,
-            why_read=why,
+            again=again,
             runs=[
                 {"what": "preview", "run": preview, "part": part, "work": _work(part)},
                 {"what": "test", "run": test, "part": tested, "work": _work(tested)},
