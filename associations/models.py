@@ -280,4 +280,4 @@ class AssociationLink(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.link_id} → {self.other_id or self.other_remote_id}"
+        return f"{self.link} → {self.other or self.other_remote_id}"

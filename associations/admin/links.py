@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from associations.models import (
     AssociationLink,
@@ -25,12 +24,15 @@ from connections.admin.base import (
     SimpleListFilter,
     page_url,
 )
+from connections.models import RemoteObject
 from connections.records import Side
-from connections.templatetags.crosslink import badge
+from connections.templatetags.crosslink import ago, badge
 from syncs.admin.filters import SyncFilter
 from syncs.admin.records import records_with_id
 from syncs.admin.why import link_url
 from syncs.models import RecordLink
+
+NO_LABEL = "Default"  # a type without one: the plain link
 
 
 class LinkCodeFilter(CodeFilter):
@@ -77,6 +79,16 @@ def record_link(link: RecordLink | None, fallback: str = "—") -> SafeString | 
     return format_html('<a href="{}">{}</a>', page_url(link), link)
 
 
+def _types(link: AssociationLink) -> str:
+    """The types that a link has in HubSpot, by their labels."""
+    found = AssociationType.objects.filter(
+        account=link.mapping.sync.app.hubspot_id,
+        type_id__in=[number for _, number in link.types],
+    )
+    labels = {(row.category, row.type_id): row.label for row in found}
+    return ", ".join(labels.get((one[0], one[1])) or NO_LABEL for one in link.types)
+
+
 @admin.register(AssociationLink)
 class AssociationLinkAdmin(PageAdmin[AssociationLink]):
     page_template = "crosslink/association_link.html"
@@ -87,7 +99,6 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
     )
     empty_link = ("admin:syncs_objectsync_changelist", "CRM syncs")
     list_display = ["near", "mapping", "far", "shown_state", "shown_code", "age"]
-    list_display_links = ["mapping"]
     list_select_related = ()
     list_filter = [LinkStateFilter, LinkCodeFilter, LinkSyncFilter]
     search_fields = ["link__hubspot_id"]
@@ -122,8 +133,8 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
         ), False
 
     @admin.display(description="record")
-    def near(self, obj: Any) -> SafeString | str:
-        return record_link(obj.ends[0])
+    def near(self, obj: Any) -> str:
+        return str(obj.ends[0] or "—")
 
     @admin.display(description="linked to")
     def far(self, obj: Any) -> SafeString | str:
@@ -139,13 +150,14 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
 
     @admin.display(description="since")
     def age(self, obj: AssociationLink) -> str:
-        return f"{timesince(obj.since, depth=1)} ago"
+        return ago(obj.since)
 
     def page_context(
         self, request: HttpRequest, obj: AssociationLink
     ) -> dict[str, Any]:
         return {
             "title": f"{obj.link} → {obj.other or obj.other_remote_id}",
+            "types": _types(obj),
             "why_url": self._why_url(request, obj),
         }
 
@@ -173,8 +185,31 @@ class AssociationTypeAdmin(ReadOnlyAdmin[AssociationType]):
         "Refresh schema on its page."
     )
     empty_link = ("admin:connections_hubspotaccount_changelist", "HubSpot accounts")
-    list_display = ["__str__", "from_object", "to_object", "category", "type_id"]
-    list_display_links = None
+    list_display = ["name", "of", "to", "category", "type_id"]
     list_filter = ["account", "category"]
     search_fields = ["label", "from_object", "to_object", "type_id"]
     ordering = ["from_object", "to_object", "type_id"]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        found = super().get_changelist_instance(request)
+        known = RemoteObject.objects.filter(account__isnull=False)
+        rows = known.values_list("account", "object_id", "label", "name")
+        names = {(account, pk): label or name for account, pk, label, name in rows}
+        for row in found.result_list:
+            row.ends = [
+                names.get((row.account_id, end), end)
+                for end in (row.from_object, row.to_object)
+            ]
+        return found
+
+    @admin.display(description="type", ordering="label")
+    def name(self, obj: AssociationType) -> str:
+        return obj.label or NO_LABEL
+
+    @admin.display(description="of", ordering="from_object")
+    def of(self, obj: Any) -> str:
+        return str(obj.ends[0])
+
+    @admin.display(description="to", ordering="to_object")
+    def to(self, obj: Any) -> str:
+        return str(obj.ends[1])

@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from connections import tasks
 from connections.admin.base import Button, CrosslinkAdmin, M, page_url
@@ -29,7 +28,7 @@ from connections.models import (
 )
 from connections.redaction import redact
 from connections.schemas import Owner
-from connections.templatetags.crosslink import badge
+from connections.templatetags.crosslink import ago, badge
 
 WAIT_S = 90  # how long a page looks for the outcome of a task
 ASKED = "asked"  # the query parameter that says since when
@@ -93,7 +92,7 @@ class ConnectionAdmin(CrosslinkAdmin[M]):
 
     @admin.display(description="tested", ordering="tested_at")
     def tested(self, obj: Connection) -> str:
-        return f"{timesince(obj.tested_at, depth=1)} ago" if obj.tested_at else "never"
+        return ago(obj.tested_at) if obj.tested_at else "never"
 
     def change_view(
         self,

@@ -23,6 +23,7 @@ else:
 
     AccountForm = AppForm = forms.ModelForm
 
+INPUT = "django/forms/widgets/input.html"
 LEAST_FOR_TAIL = 20  # characters a secret must have before its last four are shown
 
 
@@ -109,6 +110,12 @@ class HubSpotAccountForm(AccountForm):
         for name in ("requests_per_10s", "search_per_second"):
             if name in self.fields:
                 self.fields[name].widget.attrs |= {"min": "0.1", "step": "any"}
+        for name, value in self.initial.items():
+            if isinstance(value, float) and value.is_integer():
+                self.initial[name] = int(value)
+        if "base_url" in self.fields:
+            # Not a link to an API, which shows nothing to a browser.
+            self.fields["base_url"].widget.template_name = INPUT
 
     def clean_token(self) -> str:
         return str(self.cleaned_data["token"]).strip()

@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django import template
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 
 from connections.catalogue import meaning_of, remedy_for
 from connections.models import RateBudget
@@ -77,6 +79,13 @@ def calls_today(budget: RateBudget) -> int:
     """Calls made today; the row keeps the count of the last day that had any."""
     today = datetime.now(UTC).date()
     return budget.used_today if budget.day == today else 0
+
+
+def ago(moment: datetime) -> str:
+    """How long ago something was, as lists say it."""
+    if (timezone.now() - moment).total_seconds() < 60:
+        return "a moment ago"
+    return f"{timesince(moment, depth=1)} ago"
 
 
 @register.filter

@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from connections.admin.base import (
     Button,
@@ -21,7 +20,7 @@ from connections.admin.base import (
     page_url,
 )
 from connections.records import Side
-from connections.templatetags.crosslink import badge
+from connections.templatetags.crosslink import ago, badge
 from syncs import services
 from syncs.admin import decide
 from syncs.admin.actions import CHANGE_SYNCS
@@ -171,8 +170,7 @@ class ApprovalAdmin(PageAdmin[Approval]):
     @admin.display(description="since")
     def age(self, obj: Approval) -> SafeString:
         run = page_url(SyncRun(pk=obj.run_id))
-        ago = timesince(obj.created_at, depth=1)
-        return format_html('<a href="{}">{} ago</a>', run, ago)
+        return format_html('<a href="{}">{}</a>', run, ago(obj.created_at))
 
     def page_context(self, request: HttpRequest, obj: Approval) -> dict[str, Any]:
         return {

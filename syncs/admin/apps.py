@@ -13,14 +13,13 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from connections.admin import ConnectedAppAdmin
 from connections.admin.base import Button, page_url
 from connections.admin.connections import connection_badge
 from connections.models import ConnectedApp
 from connections.quotas import busiest
-from connections.templatetags.crosslink import badge
+from connections.templatetags.crosslink import ago, badge
 from syncs.admin.actions import (
     CHANGE_SYNCS,
     pause_apps,
@@ -99,9 +98,9 @@ class SyncedAppAdmin(ConnectedAppAdmin):
         if obj.last_run_id is None:
             return "—"
         return format_html(
-            '<a href="{}">{} ago</a>',
+            '<a href="{}">{}</a>',
             page_url(SyncRun(pk=obj.last_run_id)),
-            timesince(obj.last_at, depth=1),
+            ago(obj.last_at),
         )
 
     # One app ---------------------------------------------------------------------------

@@ -13,12 +13,11 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from connections.admin.base import CodeFilter, InfinitePaginator, PageAdmin, page_url
 from connections.admin.csv_files import csv_answer
 from connections.records import Side
-from connections.templatetags.crosslink import badge
+from connections.templatetags.crosslink import ago, badge
 from syncs.admin.details import LINK_KINDS, details, moves, side_name
 from syncs.admin.exporting import change_rows
 from syncs.admin.filters import (
@@ -136,7 +135,7 @@ class ChangeAdmin(PageAdmin[Change]):
 
     @admin.display(description="when")
     def age(self, obj: Change) -> str:
-        return f"{timesince(obj.created_at, depth=1)} ago"
+        return ago(obj.created_at)
 
     def page_context(self, request: HttpRequest, obj: Change) -> dict[str, Any]:
         return {

@@ -130,5 +130,8 @@ def run_badge(run: SyncRun | None) -> SafeString:
     if run is None:
         return badge("untested", "No run yet")
     return format_html(
-        '<a href="{}">{}</a>', page_url(run), badge(run.status, run.error_code)
+        '<a href="{}" title="{}">{}</a>',
+        page_url(run),
+        run.error_code,
+        badge(run.status, run.get_status_display()),
     )

@@ -10,11 +10,10 @@ from django.db import connection
 from django.db.models import Max, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from connections.admin.base import Button, CodeFilter, InfinitePaginator
 from connections.records import Side
-from connections.templatetags.crosslink import badge
+from connections.templatetags.crosslink import ago, badge
 from syncs import services
 from syncs.admin.actions import CHANGE_SYNCS
 from syncs.admin.filters import SyncFilter
@@ -152,7 +151,7 @@ class RecordLinkAdmin(WhyPages, PairingPages):
 
     @admin.display(description="looked at")
     def age(self, obj: RecordLink) -> str:
-        return f"{timesince(obj.updated_at, depth=1)} ago"
+        return ago(obj.updated_at)
 
     def page_context(self, request: HttpRequest, obj: RecordLink) -> dict[str, Any]:
         changes = Change.objects.filter(link=obj).order_by("-pk")
@@ -197,8 +196,8 @@ def _field_row(link: RecordLink, names: dict[Side, str], base: Any) -> dict[str,
         problem = values.get(PROBLEMS, {}).get(name)
         row["problem"][side.value] = ": ".join(map(str, problem)) if problem else ""
     now = row["now"]
-    row["differs"] = len(names) == len(Side) and now["hubspot"] != now["app"]
     row["mapped"] = len(names) == len(Side)
+    row["differs"] = row["mapped"] and link.paired and now["hubspot"] != now["app"]
     return row
 
 

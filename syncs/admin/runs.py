@@ -16,7 +16,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
 
 from connections.admin.base import (
     Button,
@@ -26,7 +25,7 @@ from connections.admin.base import (
     page_url,
 )
 from connections.admin.csv_files import csv_answer
-from connections.templatetags.crosslink import badge
+from connections.templatetags.crosslink import ago, badge
 from syncs import services
 from syncs.admin import decide, figures, undo
 from syncs.admin.actions import CHANGE_SYNCS, start
@@ -42,6 +41,7 @@ SEE_CHANGES = "syncs.view_change"
 DECIDED = (
     "It stopped before it wrote. Its plan was decided, or made anew by a later run."
 )
+PLANNED = "Some records or links fail; everything else can be done."
 MEANINGS: dict[str, str] = {
     Status.PARTIAL: "Some records or links fail; everything else is done.",
     Status.HELD: "It stopped before it wrote, and waits for a decision.",
@@ -114,6 +114,8 @@ def _meaning(run: SyncRun) -> str:
     """A status in a sentence."""
     if run.status == Status.HELD and not services.waits(run):
         return DECIDED
+    if run.status == Status.PARTIAL and run.dry_run:
+        return PLANNED
     return MEANINGS.get(run.status, "")
 
 
@@ -227,7 +229,7 @@ class SyncRunAdmin(PageAdmin[SyncRun]):
 
     @admin.display(description="when", ordering="pk")
     def age(self, obj: SyncRun) -> str:
-        return f"{timesince(obj.created_at, depth=1)} ago"
+        return ago(obj.created_at)
 
     def change_view(
         self,

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import models
 
 from connections.models import ConnectedApp
+from connections.records import Side
 from syncs.models.choices import (
     USUAL_OUTCOMES,
     Awaiting,
@@ -286,7 +287,8 @@ class Change(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.record} in {self.side}"
+        where = "HubSpot" if self.side == Side.HUBSPOT else "the app"
+        return f"{self.get_kind_display()} {self.record} in {where}"
 
 
 class Approval(Change):

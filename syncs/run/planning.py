@@ -23,6 +23,8 @@ from syncs.run.stage import Chunk, Note
 
 FieldTimes = dict[tuple[Side, str], Mapping[str, datetime]]  # by side and record id
 
+NAMES = {Side.HUBSPOT: "HubSpot", Side.APP: "the app"}
+
 
 class RecordPlanner:
     """Plans the records of one chunk."""
@@ -322,7 +324,7 @@ class RecordPlanner:
             side=there,
             kind=ChangeKind.CREATE,
             record=show(link),
-            reason=f"It exists only in {here}.",
+            reason=f"It exists only in {NAMES[here]}.",
             rule="creates",
             after=values,
             origin=origin,
