@@ -10,7 +10,7 @@ from django.db import connection
 
 from connections import services as connection_services
 from connections.sandbox.server import SandboxServer
-from syncs.models import FieldMapping, LogEntry, RecordLink, SyncRun
+from syncs.models import FieldMapping, LogEntry, RecordLink, SyncFilter, SyncRun
 from tests.sandbox.calls import Http
 from tests.world import World
 
@@ -278,3 +278,20 @@ def test_a_value_that_was_emptied_travels_where_answers_leave_out_what_is_unset(
     world.update("companies", two, phone="", name="B2")
     assert "FIELD_MISSING" in codes(world.run())
     assert world.sql(rows) == [("A2", None, "S"), ("B2", None, "S")]
+
+
+def test_a_filter_knows_what_is_unset_where_answers_leave_it_out(world):
+    SyncFilter.objects.create(
+        sync=world.companies, side="hubspot", field="city", operator="unknown"
+    )
+    world.sandbox.control.set_switches(unset_values="left_out")
+    rows = [{"name": n, "domain": f"{n.lower()}.example"} for n in "AB"]
+    one, _ = world.create("companies", [rows[0], rows[1] | {"city": "Ulm"}])
+    for _ in range(2):
+        assert world.run()["status"] == "succeeded"
+    assert set(world.company_rows()) == {"a.example"}
+    world.update("companies", one, city="Ulm", name="A2")
+    world.run()
+    world.update("companies", one, city="", name="A3")
+    world.run()
+    assert world.company_rows()["a.example"][0] == "A3"

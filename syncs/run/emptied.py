@@ -18,13 +18,15 @@ from syncs.run.session import Session
 
 
 def with_blanks(
-    session: Session, side: Side, records: Sequence[Record]
+    session: Session, side: Side, records: Sequence[Record], *, by_id: bool = False
 ) -> list[Record]:
     """The same records, with a blank for each value that was emptied in such a system.
 
-    Only records of which a value is known that their answer lacks are looked at again.
+    Only records of which a value is known that their answer lacks are looked at again;
+    and those that were read by id because a filter looks at what was never shown.
     """
-    lacking = _lacking(session, side, records)
+    filters = {f.field for f in session.filters if by_id and f.side == side}
+    lacking = _lacking(session, side, records, filters)
     if not lacking:
         return list(records)
     session.refresh(side)
@@ -41,9 +43,10 @@ def with_blanks(
 
 
 def _lacking(
-    session: Session, side: Side, records: Sequence[Record]
+    session: Session, side: Side, records: Sequence[Record], filters: set[str]
 ) -> dict[str, set[str]]:
-    """What is known of records whose answers leave it out, by their ids."""
+    """What is known of records whose answers leave it out, or that a filter has to know,
+    by their ids."""
     names = session.names(side)
     left_out = {r.id: names - r.values.keys() for r in records if r.sparse}
     left_out = {record_id: lack for record_id, lack in left_out.items() if lack}
@@ -53,7 +56,10 @@ def _lacking(
     ids = {f"{side}_id__in": list(left_out)}
     for link in RecordLink.objects.filter(sync=session.sync, **ids):
         record_id, known = link.id_on(side) or "", link.values_on(side)
-        lost = {n for n in left_out[record_id] if not is_blank(known.get(n))}
+        never = filters - known.keys()
+        lost = {
+            n for n in left_out[record_id] if n in never or not is_blank(known.get(n))
+        }
         if lost:
             found[record_id] = lost
     return found

@@ -259,7 +259,7 @@ def _take(
     )
     session.tally.add("read", side, len(fetched.records))
     vanished = f"{side}_vanished_at"
-    found = with_blanks(session, side, list(fetched.records.values()))
+    found = with_blanks(session, side, list(fetched.records.values()), by_id=True)
     with session.storing, transaction.atomic():
         session.lease.check()
         store_page(session, side, found, changed=changed)
