@@ -364,18 +364,28 @@ class People(Reader):
         self.portal.unlink(self.ids[H, record], self.ids[H, (COMPANIES, company)])
         self.extra.pop((record[1], company), None)
 
-    def _tell_links(self, *people: Record, parts: bool = True) -> None:
+    def _tell_links(
+        self, *people: Record, parts: bool = True, acted: str = ""
+    ) -> None:
         """HubSpot makes primaries by itself: what counts is what it shows.
 
-        `parts`: what is off was taken off, and did not go with its end.
+        `parts`: what is off was taken off, and did not go with its end. `acted`: the
+        company whose label it was about.
         """
         for record, edges in self.edges(*people).items():
             primary = [c for c, types in edges.items() if PRIMARY in types]
             self.tell(H, record, LINK, primary[0] if primary else None)
-            self._tell_labels(H, record, self.labelled(edges), parts=parts)
+            held = self.labelled(edges)
+            self._tell_labels(H, record, held, parts=parts, acted=acted)
 
     def _tell_labels(
-        self, side: str, record: Record, held: set[str], *, parts: bool
+        self,
+        side: str,
+        record: Record,
+        held: set[str],
+        *,
+        parts: bool,
+        acted: str = "",
     ) -> None:
         """Say which labels an act put on a contact's links, and which it took off."""
         if not self.advises:
@@ -388,8 +398,8 @@ class People(Reader):
             before = {c.on(side) for c in cells.get(slot, {Cell()})}
             if parts and value is None and before != {None}:
                 self.oracle.parted.add(slot)
-            if slot in waiting or before != {value}:
-                self.tell(side, record, slot[2], value)
+            if company == acted or slot in waiting or before != {value}:
+                self.tell(side, record, slot[2], value)  # a run may have turned it
 
     def clear(self, side: str) -> None:
         record = self.some(side, CONTACTS)
@@ -444,16 +454,16 @@ class People(Reader):
             if name in now:
                 sql = "DELETE FROM advisers WHERE person = %s AND company = %s"
             self.world.sql(sql, *map(int, ids))
-            self._tell_labels(A, record, now ^ {name}, parts=True)
+            self._tell_labels(A, record, now ^ {name}, parts=True, acted=name)
         elif name in now:
             self.portal.unlabel(*ids, self.label)
-            self._tell_links(record)
+            self._tell_links(record, acted=name)
         else:
             try:
                 self.portal.link(*ids, {self.label, *held.get(name, ())})
             except Refused as exc:  # a run archived one of them meanwhile
                 self.say(f"    refused: {exc.status}")
-            self._tell_links(record)
+            self._tell_links(record, acted=name)
 
     # Coming and going -------------------------------------------------------------------
 

@@ -142,12 +142,15 @@ class Reader:
         return {company for company, types in held.items() if self.label in types}
 
     def advisers(self) -> dict[Record, set[str]]:
-        """The same in the app, for everybody."""
+        """The same in the app, for everybody; rows that are archived are none's."""
         found: dict[Record, set[str]] = {}
-        for person, company in self.world.sql("SELECT person, company FROM advisers"):
-            record = self.called[A, CONTACTS, str(person)]
-            far = self.called[A, COMPANIES, str(company)][1]
-            found.setdefault(record, set()).add(far)
+        for ids in self.world.sql("SELECT person, company FROM advisers"):
+            ends = [
+                self.called[A, kind, str(i)]
+                for kind, i in zip((CONTACTS, COMPANIES), ids, strict=True)
+            ]
+            if [self.ids.get((A, end)) for end in ends] == [str(i) for i in ids]:
+                found.setdefault(ends[0], set()).add(ends[1][1])
         return found
 
     def edges(self, *people: Record) -> dict[Record, dict[str, Types]]:
