@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 from django.contrib.auth import get_user_model
 
 from associations import services
+from associations.drafts import copying
 from associations.drafts.publishing import Refused
+from associations.drafts.rehearsing import queue_preview, queue_throwing_away
 from associations.drafts.rehearsing import rehearse as rehearse_draft
 from connections import tasks
 from connections.models import HubSpotAccount
 from connections.schemas import Owner
-from syncs.models import SyncDraft
+from syncs.models import ObjectSync, SyncDraft, SyncRun
+from syncs.models.records import JsonDict
+from syncs.tasks import SLICE_S
 
 
 def refresh_schema(kind: str, pk: int) -> str:
@@ -24,8 +30,11 @@ def _read(owner: Owner) -> None:
         services.refresh_types(owner)
 
 
-def rehearse(draft_id: int, user_id: int | None) -> str:
-    """Plan what an edit of a sync would do; its run is noted on the draft."""
+def rehearse(draft_id: int, user_id: int | None, place: JsonDict | None = None) -> str:
+    """Plan what an edit of a sync would do; its run is noted on the draft.
+
+    A sync of many records is copied in slices. Args: place, where the last one ended.
+    """
     draft = (
         SyncDraft.objects.select_related("app__hubspot", "sync__app__hubspot")
         .filter(pk=draft_id)
@@ -34,12 +43,32 @@ def rehearse(draft_id: int, user_id: int | None) -> str:
     if draft is None:
         return "The draft is gone."
     user = get_user_model()._default_manager.filter(pk=user_id or 0).first()
+    deadline = time.monotonic() + SLICE_S
     try:
-        run = rehearse_draft(draft, user)
+        found = rehearse_draft(draft, user, place, deadline=deadline)
     except Refused as exc:
-        draft.findings.pop("preview", None)
-        draft.save(update_fields=["findings"])
+        _note(draft, {"refused": str(exc)})
         return f"The draft cannot be previewed: {exc}"
-    draft.findings["preview"] = {"run": run.pk}
+    if found is None:
+        return "Another preview took over."
+    if not isinstance(found, SyncRun):
+        queue_preview(draft_id, user_id, found or None)
+        return "goes on in the next slice"
+    _note(draft, {"run": found.pk})
+    return f"Run {found.pk} is queued."
+
+
+def _note(draft: SyncDraft, preview: JsonDict) -> None:
+    draft.findings["preview"] = preview
     draft.save(update_fields=["findings"])
-    return f"Run {run.pk} is queued."
+
+
+def throw_away(sync_id: int) -> str:
+    """Delete the copy of a sync that a draft was previewed on."""
+    copy = ObjectSync.objects.filter(pk=sync_id).first()
+    if copy is None:
+        return "nothing to do"
+    if not copying.throw_away(copy, deadline=time.monotonic() + SLICE_S):
+        queue_throwing_away(sync_id)
+        return "goes on in the next slice"
+    return "thrown away"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from associations import tasks
 from associations.drafts import look
 from associations.drafts.rereading import read_again
 from associations.models import AssociationMapping
 from associations.setup.exporting import export
-from associations.tasks import rehearse
 from connections import services as connection_services
 from connections.sandbox.server import SandboxServer
 from syncs import services
@@ -125,8 +126,19 @@ def test_from_connected_systems_to_links_in_step(admin_client, world):
     assert over == {}
 
 
+def in_slices(monkeypatch: pytest.MonkeyPatch, draft_id: int) -> list[str]:
+    """Preview an edit in slices of no length. Returns: what each said."""
+    queue: list[Any] = [(draft_id, None)]
+    monkeypatch.setattr(tasks, "SLICE_S", -1)
+    monkeypatch.setattr(tasks, "queue_preview", lambda *place: queue.append(place))
+    said = []
+    while queue:
+        said.append(tasks.rehearse(*queue.pop()))
+    return said
+
+
 def test_an_edit_of_a_sync_at_work_is_tried_apart_and_reads_only_what_it_lacks(
-    admin_client, world
+    admin_client, world, monkeypatch
 ):
     world.make_syncs()
     ids = world.create(
@@ -149,7 +161,8 @@ def test_an_edit_of_a_sync_at_work_is_tried_apart_and_reads_only_what_it_lacks(
 
     # It is previewed on a copy, which nobody else sees; the sync goes on meanwhile.
     admin_client.post(flow.url("review"), {"go": "preview"})
-    rehearse(flow.draft.pk, None)
+    said = in_slices(monkeypatch, flow.draft.pk)
+    assert len(said) > 2, said
     run_queued()
     work = {w: n for w, *n in flow.see("review").context["runs"][0]["work"]}
     # Its fields begin anew under the other direction: the app's old name would win.
@@ -163,6 +176,9 @@ def test_an_edit_of_a_sync_at_work_is_tried_apart_and_reads_only_what_it_lacks(
     run_queued()
     sync.refresh_from_db()
     assert (sync.direction, sync.revision) == ("to_hubspot", 2)
+    (copy,) = ObjectSync.objects.exclude(archived_at=None)
+    monkeypatch.undo()
+    assert tasks.throw_away(copy.pk) == "thrown away"
     assert not ObjectSync.objects.exclude(archived_at=None).exists()
     part = SyncRun.objects.filter(sync=sync).latest("pk")
     assert (part.revision, part.status) == (2, "succeeded")

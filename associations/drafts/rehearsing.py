@@ -7,22 +7,29 @@ mapping sees it, its plan cannot be applied, and it goes with the draft.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models, transaction
 from django.utils import timezone
+from django_q.tasks import async_task
 
-from associations.drafts.looking import look
+from associations.drafts.copying import START, Moved, copy_records, throw_away
+from associations.drafts.looking import Look, look
 from associations.drafts.publishing import Refused
-from associations.models import AssociationLink, AssociationMapping
+from associations.models import AssociationMapping
+from associations.setup.problems import Problem
 from associations.setup.storing import revise, store_links, store_sync
 from syncs import services
-from syncs.models import ObjectSync, RecordKey, RecordLink, SyncDraft, SyncRun
+from syncs.models import ObjectSync, SyncDraft, SyncRun
 from syncs.models.choices import Trigger
+from syncs.models.records import JsonDict
 
-AT_ONCE = 1_000
+REHEARSE = "associations.tasks.rehearse"
+THROW_AWAY = "associations.tasks.throw_away"
+MOVED = "A run paired records meanwhile. Preview again once it is over."
 SUFFIX = " (draft {})"
 LEASE: dict[str, Any] = {
     "lease_token": 0,
@@ -46,56 +53,96 @@ def _name(draft: SyncDraft) -> str:
 
 
 def forget(draft: SyncDraft) -> None:
-    """Throw the copy away, with its runs."""
+    """Have the copy thrown away, with its runs, by a task: it may be large."""
     if (copy := copy_of(draft)) is not None:
-        copy.delete()
+        queue_throwing_away(copy.pk)
+
+
+def queue_throwing_away(copy_id: int) -> None:
+    async_task(THROW_AWAY, copy_id, task_name="away with a previewed copy")
+
+
+def queue_preview(
+    draft_id: int, user_id: int | None, place: JsonDict | None = None
+) -> None:
+    async_task(REHEARSE, draft_id, user_id, place, task_name="preview of a draft")
 
 
 def discard(draft: SyncDraft) -> None:
     """Throw a draft away; a sync that was only tried out stays, and is off."""
-    forget(draft)
-    draft.delete()
+    with transaction.atomic():
+        forget(draft)
+        draft.delete()
 
 
-def rehearse(draft: SyncDraft, user: AbstractBaseUser | None) -> SyncRun:
+def rehearse(
+    draft: SyncDraft,
+    user: AbstractBaseUser | None,
+    place: JsonDict | None = None,
+    *,
+    deadline: float = math.inf,
+) -> SyncRun | JsonDict | None:
     """Copy the draft's sync, give the copy the draft's set-up, and queue its preview.
 
+    Args: place, where to go on; deadline, by the monotonic clock.
+    Returns: the preview's run; where to go on, if the deadline came first; or nothing,
+        if another preview took over.
     Raises: Refused.
     """
     found = look(draft)
     if found.problems or draft.sync is None:
         raise Refused(found.problems)
-    forget(draft)
+    copy = copy_of(draft)
+    if place is None:
+        if copy is not None and not throw_away(copy, deadline=deadline):
+            return {}
+        with transaction.atomic():
+            copy, place = _begin(draft)
+    elif copy is None or copy.pk != place["copy"]:
+        return None
+    mappings = {int(own): its for own, its in place["mappings"].items()}
+    try:
+        left = copy_records(
+            draft.sync, copy, mappings, place["records"], deadline=deadline
+        )
+    except Moved:
+        raise Refused([Problem("", MOVED)]) from None
+    if left is not None:
+        return place | {"records": left}
     with transaction.atomic():
-        copy = _copied(draft)
-        checked = found.checked
-        renamed = replace(checked.spec, name=copy.name, renamed_from="")
-        # A link of the sync to itself leads to the copy.
-        own = {
-            a.path: copy.name for a in renamed.associations if a.to == found.spec_name
-        }
-        links = tuple(
-            replace(a, to=own.get(a.path, a.to)) for a in renamed.associations
-        )
-        checked = replace(checked, spec=replace(renamed, associations=links))
-        stored = store_sync(draft.app, checked, copy.position)
-        rows = {s.name: s for s in ObjectSync.objects.filter(app=draft.app_id)}
-        rows[copy.name] = stored.sync
-        if store_links(stored.sync, checked, rows) or stored.changed:
-            revise(stored.sync)
-        ObjectSync.objects.filter(pk=copy.pk).update(
-            archived_at=timezone.now(), enabled=False
-        )
-        copy.refresh_from_db()
-        run = services.start(
-            syncs=[copy], trigger=Trigger.ADMIN, dry_run=True, user=user
-        )
-        services.enqueue(run)
+        return _preview(draft, found, copy, user)
+
+
+def _preview(
+    draft: SyncDraft, found: Look, copy: ObjectSync, user: AbstractBaseUser | None
+) -> SyncRun:
+    """Give the copy the draft's set-up, and queue its preview."""
+    checked = found.checked
+    renamed = replace(checked.spec, name=copy.name, renamed_from="")
+    # A link of the sync to itself leads to the copy.
+    own = {a.path: copy.name for a in renamed.associations if a.to == found.spec_name}
+    links = tuple(replace(a, to=own.get(a.path, a.to)) for a in renamed.associations)
+    checked = replace(checked, spec=replace(renamed, associations=links))
+    stored = store_sync(draft.app, checked, copy.position)
+    rows = {s.name: s for s in ObjectSync.objects.filter(app=draft.app_id)}
+    rows[copy.name] = stored.sync
+    if store_links(stored.sync, checked, rows) or stored.changed:
+        revise(stored.sync)
+    ObjectSync.objects.filter(pk=copy.pk).update(
+        archived_at=timezone.now(), enabled=False
+    )
+    copy.refresh_from_db()
+    run = services.start(syncs=[copy], trigger=Trigger.ADMIN, dry_run=True, user=user)
+    services.enqueue(run)
     return run
 
 
-def _copied(draft: SyncDraft) -> ObjectSync:
-    """The sync with all that is known of its records, under another name."""
+def _begin(draft: SyncDraft) -> tuple[ObjectSync, JsonDict]:
+    """Store the sync under another name. Returns: it, and where its records begin.
+
+    It has the sync's cursors, so it is made before what is known of records is copied:
+    what changes meanwhile is read again.
+    """
     assert draft.sync_id is not None
     sync = ObjectSync.objects.get(pk=draft.sync_id)
     copy = ObjectSync.objects.get(pk=draft.sync_id)
@@ -106,16 +153,15 @@ def _copied(draft: SyncDraft) -> ObjectSync:
     copy.save(force_insert=True)
     for rows in (sync.match_keys, sync.field_mappings, sync.filters):
         _insert_again(rows.all(), sync=copy)
-    mappings: dict[int, int] = {}
+    mappings: dict[str, int] = {}
     for mapping in AssociationMapping.objects.filter(sync=sync):
         was, mapping.pk = mapping.pk, None
         mapping.sync = copy
         if mapping.to_sync_id == sync.pk:
             mapping.to_sync = copy
         mapping.save(force_insert=True)
-        mappings[was] = mapping.pk
-    _copy_records(sync, copy, mappings)
-    return copy
+        mappings[str(was)] = mapping.pk  # a task's argument, kept as JSON
+    return copy, {"copy": copy.pk, "mappings": mappings, "records": dict(START)}
 
 
 def _insert_again(rows: models.QuerySet[Any], **changes: Any) -> None:
@@ -124,38 +170,4 @@ def _insert_again(rows: models.QuerySet[Any], **changes: Any) -> None:
         row.pk = None
         for name, value in changes.items():
             setattr(row, name, value)
-    rows.model.objects.bulk_create(made, batch_size=AT_ONCE)
-
-
-def _copy_records(sync: ObjectSync, copy: ObjectSync, mappings: dict[int, int]) -> None:
-    """Copy the record links with their keys and association links, a chunk at a time."""
-    known: dict[int, int] = {}  # the copy's record link by the sync's
-    last = 0
-    mine = RecordLink.objects.filter(sync=sync).order_by("pk")
-    while rows := list(mine.filter(pk__gt=last)[:AT_ONCE]):
-        ids = [row.pk for row in rows]
-        last = ids[-1]
-        for row in rows:
-            row.pk, row.sync = None, copy
-        made = RecordLink.objects.bulk_create(rows)
-        chunk = dict(zip(ids, (row.pk for row in made), strict=True))
-        known |= chunk
-        keys = list(RecordKey.objects.filter(link__in=ids))
-        for key in keys:
-            key.pk, key.sync = None, copy
-            key.link_id = chunk[key.link_id]
-        RecordKey.objects.bulk_create(keys, batch_size=AT_ONCE)
-    for one, other in mappings.items():
-        _copy_links(one, other, known)
-
-
-def _copy_links(mapping: int, copy: int, known: dict[int, int]) -> None:
-    last = 0
-    mine = AssociationLink.objects.filter(mapping=mapping).order_by("pk")
-    while rows := list(mine.filter(pk__gt=last)[:AT_ONCE]):
-        last = rows[-1].pk
-        for row in rows:
-            row.pk, row.mapping_id = None, copy
-            row.link_id = known.get(row.link_id, row.link_id)
-            row.other_id = known.get(row.other_id or 0, row.other_id)
-        AssociationLink.objects.bulk_create(rows)
+    rows.model.objects.bulk_create(made)

@@ -364,9 +364,7 @@ class People(Reader):
         self.portal.unlink(self.ids[H, record], self.ids[H, (COMPANIES, company)])
         self.extra.pop((record[1], company), None)
 
-    def _tell_links(
-        self, *people: Record, parts: bool = True, acted: str = ""
-    ) -> None:
+    def _tell_links(self, *people: Record, parts: bool = True, acted: str = "") -> None:
         """HubSpot makes primaries by itself: what counts is what it shows.
 
         `parts`: what is off was taken off, and did not go with its end. `acted`: the

@@ -9,7 +9,6 @@ from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django_q.tasks import async_task
 
 from associations.admin.flow.base import STEPS, Page, address, step_of
 from associations.drafts.forecast import (
@@ -19,7 +18,7 @@ from associations.drafts.forecast import (
     used_today,
 )
 from associations.drafts.publishing import Refused, publish
-from associations.drafts.rehearsing import forget
+from associations.drafts.rehearsing import forget, queue_preview
 from associations.drafts.rereading import read_again
 from associations.drafts.trees import tree_of
 from associations.drafts.wording import sentences
@@ -33,7 +32,6 @@ from syncs.models.choices import Status, Trigger
 FEW = 5
 MOST_FEW = 100
 ENDED_WELL = (Status.SUCCEEDED, Status.PARTIAL)
-REHEARSE = "associations.tasks.rehearse"
 
 
 class FewForm(forms.Form):
@@ -80,7 +78,7 @@ class ReviewPage(Page):
                 raise Refused(self.look.problems)
             user = getattr(self.request.user, "pk", None)
             self._note("preview", run=None)
-            async_task(REHEARSE, self.draft.pk, user, task_name="preview of a draft")
+            queue_preview(self.draft.pk, user)
         return self.go("review", "#preview")
 
     def _test(self) -> HttpResponse:
@@ -165,7 +163,9 @@ class ReviewPage(Page):
     def _shown(self, form: FewForm) -> HttpResponse:
         preview, part = self._run("preview")
         test, tested = self._run("test")
-        waits = "preview" in self.draft.findings and preview is None
+        noted = self.draft.findings.get("preview")
+        refused = (noted or {}).get("refused", "")
+        waits = noted is not None and preview is None and not refused
         again = read_again(self.draft, self.look)
         planned = part if part is not None and part.status in ENDED_WELL else None
         problems = [
@@ -192,6 +192,7 @@ class ReviewPage(Page):
                 {"what": "test", "run": test, "part": tested, "work": _work(tested)},
             ],
             waits=waits,
+            refused=refused,
             live=waits or any(r is not None and r.open for r in (preview, test)),
         )
 
