@@ -121,6 +121,7 @@ def test_the_sandbox_serves_keeps_its_state_and_ends_with_all_it_started(folder)
         )
         assert busy.returncode == 2
         assert busy.stderr.startswith(f"Port {port} is taken")
+        assert (folder / "sandbox" / "addresses.json").exists()  # the one that runs
     with sandbox(folder, "--port-base", port, *OFF) as where:
         client = vendor_client(where["hubspot"])
         assert gone not in all_records(client, "companies", ["domain"])

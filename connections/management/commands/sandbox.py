@@ -35,6 +35,8 @@ class Command(Base):
         "and Kintone on loopback, and a real PostgreSQL. Its state is kept under var/sandbox."
     )
 
+    told = ""  # where it is to be found
+
     def add_arguments(self, parser: CommandParser) -> None:
         add = parser.add_argument
         add(
@@ -98,7 +100,12 @@ class Command(Base):
         except ServerError as exc:
             raise Refused(str(exc)) from exc
         finally:
-            (folder / "addresses.json").unlink(missing_ok=True)
+            self._leave(folder / "addresses.json")
+
+    def _leave(self, addresses: Path) -> None:
+        """Say no more where it is; another sandbox's addresses stay."""
+        if addresses.exists() and addresses.read_text(encoding="utf-8") == self.told:
+            addresses.unlink(missing_ok=True)
 
     def _hubspot(self, folder: Path, options: dict[str, Any]) -> SandboxServer:
         try:
@@ -179,7 +186,8 @@ class Command(Base):
             "kintone_password": password,
         }
         made = folder / "addresses.json.new"
-        made.write_text(json.dumps(found), encoding="utf-8")
+        self.told = json.dumps(found)
+        made.write_text(self.told, encoding="utf-8")
         made.rename(folder / "addresses.json")
         self.stdout.write(f"HubSpot     {server.hubspot_url}")
         self.stdout.write(
