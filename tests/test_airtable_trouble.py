@@ -106,3 +106,15 @@ def test_a_create_that_got_no_answer_is_found_by_the_next_run_and_not_made_twice
     assert report["status"] == "succeeded", report
     assert sorted(world.companies_there()) == sorted(f"{n}.example" for n in names)
     assert report["syncs"][0]["in_sync"] == 12
+
+
+def test_a_listing_without_records_makes_none_twice(world):
+    world.add("Companies", {"Name": "Acorn", "Website": "acorn.example"})
+    world.create("companies", [{"name": "Acorn", "domain": "acorn.example"}])
+    world.apply(world.tree())
+    world.host.set_faults("hollow,path=/listRecords,nth=1")
+    report = world.run(world.companies)
+    assert (report["status"], codes(report)["Companies"]) == ("failed", ["UNAVAILABLE"])
+    assert world.run(world.companies)["status"] == "succeeded"
+    assert world.companies_there().keys() == {"acorn.example"}
+    assert len(world.companies_in_hubspot()) == 1

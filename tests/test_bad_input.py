@@ -295,3 +295,40 @@ def test_a_filter_knows_what_is_unset_where_answers_leave_it_out(world):
     world.update("companies", one, city="", name="A3")
     world.run()
     assert world.company_rows()["a.example"][0] == "A3"
+
+
+def test_an_answer_without_properties_takes_none_away(world):
+    FieldMapping.objects.create(  # the types' properties are looked at in each run
+        sync=world.companies, hubspot="no_such_property", app="industry", position=9
+    )
+    world.sql(
+        "INSERT INTO companies (name, domain, phone) VALUES ('A', 'a.example', '1')"
+    )
+    world.sandbox.control.set_faults("hollow,path=/properties/")
+    report = world.run(world.companies)
+    assert (report["status"], codes(report)) == ("failed", {"UNAVAILABLE"})
+    assert world.companies_in_hubspot() == {}
+    world.sandbox.control.set_faults()
+    world.run(world.companies)
+    company = world.companies_in_hubspot()["a.example"]
+    assert (company["name"], company["phone"]) == ("A", "1")
+
+
+def test_nothing_is_created_without_the_key_it_is_matched_by(world):
+    FieldMapping.objects.create(
+        sync=world.companies, hubspot="city", app="industry", position=9
+    )
+    world.run(world.companies)
+    world.create("companies", [{"name": "A", "domain": "a.example", "city": "Rome"}])
+    world.sql("ALTER TABLE companies RENAME domain TO host")
+    assert "FIELD_MISSING" in codes(world.run(world.companies))
+    assert world.sql("SELECT count(*) FROM companies") == [(0,)]
+    assert failing() == {"a.example": "FIELD_MISSING"}
+    world.sql("ALTER TABLE companies RENAME host TO domain")
+    # A field that is no key stops none: it begins as a first sync when it is back.
+    world.sql("ALTER TABLE companies RENAME industry TO branch")
+    world.run(world.companies)
+    assert world.company_rows() == {"a.example": ("A", None, None)}
+    world.sql("ALTER TABLE companies RENAME branch TO industry")
+    assert world.run(world.companies)["status"] == "succeeded"
+    assert world.sql("SELECT industry FROM companies") == [("Rome",)]

@@ -15,6 +15,7 @@ repeat                  the list answer before this one on the same path, once m
 shuffle                 a list answer's results in the opposite order
 cut                     the connection closes in the middle of the answer
 garbage                 an answer that is not JSON, with status 200
+hollow                  a JSON object that holds nothing, with status 200
 ======================= ====================================================
 
 `path=TEXT` (part of the path), `method=POST`, `nth=3` (only the third matching call),
@@ -32,12 +33,12 @@ from typing import Self
 
 KINDS = (
     *("status", "drop", "timeout", "truncate", "omit", "repeat", "shuffle", "cut"),
-    "garbage",
+    *("garbage", "hollow"),
 )
 NUMERIC = {"status", "timeout", "truncate", "omit", "nth", "times", "retry_after"}
 OPTIONS = ("path", "method", "nth", "times", "when", "retry_after")
 DEFAULTS: dict[str, float] = {"timeout": 60.0, "truncate": 0, "omit": 2}
-OF_ANSWERS = {"truncate", "omit", "repeat", "shuffle", "cut", "garbage"}
+OF_ANSWERS = {"truncate", "omit", "repeat", "shuffle", "cut", "garbage", "hollow"}
 
 
 class BadFault(ValueError):

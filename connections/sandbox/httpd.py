@@ -116,6 +116,8 @@ class Gate:
             raise Dropped
         if fault.kind == "garbage":
             return Answer(200, b"<html>upstream said hello</html>", answer.headers)
+        if fault.kind == "hollow":
+            return Answer.json(200, {}, answer.headers)
         if fault.kind == "cut":
             raise Dropped(answer)
         if fault.kind == "repeat":

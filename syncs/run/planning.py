@@ -34,14 +34,7 @@ class RecordPlanner:
         self.session: Session = chunk.session
         if chunk.due:
             self.session.read_people()
-        self.fields = [
-            mapped
-            for mapped in self.session.fields
-            if not any(
-                mapped.name_on(side) in self.session.missing.get(side, ())
-                for side in Side
-            )
-        ]
+        self.fields = [m for m in self.session.fields if not self.session.lacks(m)]
         self.gone = GonePlanner(chunk)
         self.loops = LoopGuard(chunk)
         self._times: FieldTimes = {}
@@ -311,7 +304,15 @@ class RecordPlanner:
             failed.append(
                 (Code.REQUIRED_MISSING, f"{missing} must have a value.", missing)
             )
-        vital = {getattr(part, there) for key in self.session.keys for part in key}
+        parts = [part for key in self.session.keys for part in key]
+        vital = {getattr(part, there) for part in parts}
+        # Without its key it would be found by nobody, and made again some day.
+        for side in Side:
+            for name in sorted({str(getattr(part, side)) for part in parts}):
+                if name in self.session.missing.get(side, ()):
+                    text = f"{name}, which it is matched by, is missing in {side}."
+                    failed.insert(0, (Code.FIELD_MISSING, text, name))
+                    vital.add(name)
         if failed:
             code, text, name = failed[0]
             self._note(link, RecordState.FAILING, code, text, name)

@@ -429,6 +429,10 @@ class Session:
         )
         return replace(mapped, rule=rule)
 
+    def lacks(self, mapped: MappedField) -> bool:
+        """Whether a mapping's field is missing on either side."""
+        return any(mapped.name_on(s) in self.missing.get(s, ()) for s in Side)
+
     def look_for_missing(self) -> None:
         """Ask a side again whose last known schema lacks a field of the set-up."""
         for side in Side:

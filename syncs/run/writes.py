@@ -181,6 +181,8 @@ class RecordWriter:
             here, there = mapped.name_on(side.other), mapped.name_on(side)
             if here in (link.values_on(side.other).get(PROBLEMS) or {}):
                 continue
+            if self.session.lacks(mapped):
+                continue  # nothing of it was sent: a first sync, once it is back
             held = link.values_on(side).get(there)
             sent = change.after.get(there)
             if recovered and not ours and not same(held, sent):

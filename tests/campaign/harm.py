@@ -21,7 +21,7 @@ PATHS = (
 )
 LISTS = ("/search", "/search", "/batch/read", "objects/,method=GET", "/batch/read")
 SPOKEN = (
-    *("drop", "timeout=0", "cut", "garbage"),
+    *("drop", "timeout=0", "cut", "garbage", "hollow"),
     *("status=503", "status=500", "status=502", "status=429", "status=423"),
 )
 UNDONE = ("status=429", "status=423")  # say that nothing was done

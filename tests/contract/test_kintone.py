@@ -352,7 +352,8 @@ def test_a_hidden_record_is_never_called_gone(kintone: KintoneSystem, script: Sc
 
 def test_a_guest_space_is_part_of_the_address(script: Scripted, kintone: KintoneSystem):
     connector = kintone.connect(base_url=f"{script.url}/k/guest/5/")
-    script.on("*", "", Said(200, {"properties": {}}))
+    name = {"type": "SINGLE_LINE_TEXT", "code": "Name"}
+    script.on("*", "", Said(200, {"properties": {"Name": name}}))
     assert connector.test().system == "kintone/127.0.0.1.k.guest.5"
     assert script.asked[-1].path.startswith("/k/guest/5/v1/app/form/fields.json")
     assert connector._api.inner("records") == "/k/guest/5/v1/records.json"

@@ -118,6 +118,12 @@ def test_garbage_is_a_200_that_is_no_json(http):
         http.page("contacts")
 
 
+def test_a_hollow_answer_is_an_object_without_anything(http):
+    set_faults(http, "hollow")
+    answer = http.page("contacts")
+    assert (answer.status, answer.body) == (200, {})
+
+
 @pytest.mark.parametrize(
     ("spec", "statuses"),
     [

@@ -14,7 +14,7 @@ from connections.connectors.airtable.errors import error_of
 from connections.connectors.base import SchemaError, ScopeError, TransientError
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Door, Safety
-from connections.connectors.parts import rows
+from connections.connectors.parts import listed
 from connections.records import ObjectType
 
 Json = dict[str, Any]
@@ -59,7 +59,10 @@ class Api:
             if self._tables is None or again:
                 path = f"/v0/meta/bases/{quote(self.base_id, safe='')}/tables"
                 answer = self.read("read the base's tables", "GET", path)
-                found = [Table(t) for t in rows(answer.body, "tables")]
+                listing = listed(
+                    answer.body, "tables", "read the base's tables", each="id"
+                )
+                found = [Table(t) for t in listing]
                 self._tables = {table.id: table for table in found}
             return self._tables
 

@@ -19,7 +19,7 @@ from connections.connectors.airtable.errors import message_of
 from connections.connectors.airtable.reading import moment
 from connections.connectors.base import FeedLost, ScopeError
 from connections.connectors.http import Safety
-from connections.connectors.parts import rows
+from connections.connectors.parts import listed, rows
 from connections.records import Fed, ObjectType
 
 SPECIFICATION = {"options": {"filters": {"dataTypes": ["tableData"]}}}
@@ -56,7 +56,7 @@ class Feed:
             raise FeedLost("Airtable's change log was not read for too long.")
         while True:
             body = self._payloads(hook, cursor)
-            payloads = rows(body, "payloads")
+            payloads = listed(body, "payloads", "read the change log")
             for payload in payloads:
                 if payload.get("error"):
                     code = payload.get("code") or payload.get("errorCode")

@@ -21,7 +21,7 @@ from connections.connectors.airtable.errors import (
 from connections.connectors.airtable.types import Unreadable, to_raw
 from connections.connectors.base import SchemaError, TransientError
 from connections.connectors.dialect import Answer
-from connections.connectors.parts import chunks, rows
+from connections.connectors.parts import chunks, listed
 from connections.records import (
     Fetched,
     ObjectType,
@@ -70,7 +70,7 @@ class Reader:
             table = self._api.table(obj)
             following = body.get("offset")
             yield Page(
-                tuple(to_record(table, r, want) for r in rows(body, "records")),
+                tuple(to_record(table, r, want) for r in records_of(body, obj)),
                 str(following) if following else None,
                 answer.at,
             )
@@ -159,7 +159,7 @@ class Reader:
         formula = formulas.created_since(since)
         while True:
             body = self._checked(self._list(obj, want, cursor, formula), obj).body
-            yield rows(body, "records")
+            yield records_of(body, obj)
             following = body.get("offset")
             if not following:
                 return
@@ -243,6 +243,17 @@ def wanted_ids(table: Table, want: Want) -> list[str]:
     if want.changed_field:
         names.append(want.changed_field)
     return list(dict.fromkeys(table.ids(names)))
+
+
+def records_of(body: Json, obj: ObjectType) -> list[Json]:
+    """The records of a listing. Raises: TransientError for a body that is none.
+
+    A record without any value has `fields` that are empty; one without `fields` tells
+    nothing, and would be taken for emptied.
+    """
+    doing = f"list {obj.name}"
+    listed(body, "records", doing, each="fields", form=dict)
+    return listed(body, "records", doing, each="id")
 
 
 def to_record(table: Table, body: Json, want: Want) -> Record:

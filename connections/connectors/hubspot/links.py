@@ -22,7 +22,7 @@ from connections.connectors.hubspot.errors import (
     outcome_of,
     unknown_object,
 )
-from connections.connectors.parts import chunks, rows
+from connections.connectors.parts import chunks, listed, rows
 from connections.records import (
     AssociationType,
     AssociationTypeInfo,
@@ -77,13 +77,14 @@ class Links:
         return tuple(sorted(found, key=lambda t: (t.category, t.type_id)))
 
     def _listed(self, from_object: str, to_object: str, name: str) -> list[Json]:
+        doing = f"read the association types from {from_object} to {to_object}"
         answer = self._api.read(
-            f"read the association types from {from_object} to {to_object}",
+            doing,
             "GET",
             self._api.paths.associations(from_object, to_object, name),
             bucket=BUCKET,
         )
-        return rows(answer.body, "results")
+        return listed(answer.body, "results", doing)
 
     # Read -------------------------------------------------------------------------------
 

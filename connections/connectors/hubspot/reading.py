@@ -25,7 +25,7 @@ from connections.connectors.hubspot.values import (
     to_record,
     unique_names,
 )
-from connections.connectors.parts import chunks, rows
+from connections.connectors.parts import chunks, listed, rows
 from connections.records import Fetched, ObjectType, Page, Record, Want, Window
 
 LIST_PAGE = 100  # records of one page
@@ -308,9 +308,11 @@ def _listed(answer: Answer, obj: ObjectType) -> list[Json]:
 
     Taken for an empty list, it would say that no record is left.
     """
-    if not isinstance(answer.body.get("results"), list):
-        raise TransientError(f"HubSpot's answer holds no list of {obj.name}.")
-    return _identified(answer)
+    found = listed(answer.body, "results", f"list {obj.name}")
+    known = _identified(answer)
+    if len(known) < len(found):
+        raise TransientError(f"HubSpot's list of {obj.name} lacks ids.")
+    return known
 
 
 def _identified(answer: Answer) -> list[Json]:

@@ -13,10 +13,11 @@ from connections.connectors.base import (
     SchemaError,
     ScopeError,
     SetupError,
+    TransientError,
 )
 from connections.connectors.hubspot.api import Api, Json, next_after, text
 from connections.connectors.hubspot.values import COMPANIES, CONTACTS, DEALS, TICKETS
-from connections.connectors.parts import rows
+from connections.connectors.parts import listed, rows
 from connections.records import (
     Field,
     ObjectType,
@@ -156,7 +157,7 @@ class SchemaReader:
         except (ScopeError, RejectedError, SchemaError):
             return []
         found = []
-        for row in rows(answer.body, "results"):
+        for row in listed(answer.body, "results", "read custom objects"):
             object_id, name = text(row.get("objectTypeId")), text(row.get("name"))
             if object_id and name and not row.get("archived"):
                 labels = row.get("labels") or {}
@@ -171,16 +172,18 @@ class SchemaReader:
     def _object(
         self, kind: _Standard, custom: bool, owners: dict[str, tuple[Option, ...]]
     ) -> ObjectType:
+        doing = f"read the properties of {kind.name}"
         answer = self._api.read(
-            f"read the properties of {kind.name}",
+            doing,
             "GET",
             self._api.paths.properties(kind.id),
             query={"archived": "false"},
         )
+        found = [r for r in listed(answer.body, "results", doing) if r.get("name")]
+        if not found:  # every type has its system properties
+            raise TransientError(f"HubSpot's answer shows no property of {kind.name}.")
         shown = [
-            row
-            for row in rows(answer.body, "results")
-            if row.get("name") and not row.get("archived") and not row.get("hidden")
+            row for row in found if not row.get("archived") and not row.get("hidden")
         ]
         further = self._pipelines(kind) if kind.pipeline else {}
         if any(_names_owner(row) for row in shown):
@@ -203,14 +206,16 @@ class SchemaReader:
     def _pipelines(self, kind: _Standard) -> dict[str, tuple[Option, ...]]:
         """The options of the pipeline and the stage property, where they can be read."""
         try:
+            doing = f"read the pipelines of {kind.name}"
             answer = self._api.read(
-                f"read the pipelines of {kind.name}",
+                doing,
                 "GET",
                 self._api.paths.pipelines(kind.id),
             )
         except (ScopeError, RejectedError, SchemaError):
             return {}
-        pipelines = [p for p in rows(answer.body, "results") if not p.get("archived")]
+        found = listed(answer.body, "results", doing)
+        pipelines = [p for p in found if not p.get("archived")]
         stages = [
             Option(text(stage.get("id")), _stage_label(pipeline, stage, len(pipelines)))
             for pipeline in pipelines
@@ -243,7 +248,7 @@ class SchemaReader:
             )
             found += [
                 Option(text(row["id"]), text(row.get("email")), archived)
-                for row in rows(answer.body, "results")
+                for row in listed(answer.body, "results", "read owners")
                 if row.get("id") is not None
             ]
             before, after = after, next_after(answer.body)

@@ -13,7 +13,7 @@ from connections.connectors.base import TransientError, bucket_of
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Door, Safety
 from connections.connectors.kintone.errors import error_of
-from connections.connectors.parts import rows
+from connections.connectors.parts import listed
 
 Json = dict[str, Any]
 PAGE_SIZE = 500  # records of one list, the most there are
@@ -62,8 +62,9 @@ class Api:
             asked["totalCount"] = "true"
         answer = self.read(doing, "records", asked)
         total = answer.body.get("totalCount")
+        key = "$id" if "$id" in fields else ""
         return (
-            rows(answer.body, "records"),
+            listed(answer.body, "records", doing, each=key, form=dict),
             int(total) if str(total or "").isdigit() else None,
             answer,
         )

@@ -11,10 +11,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 from connections.catalogue import Code
-from connections.connectors.base import RejectedError, SchemaError, ScopeError
+from connections.connectors.base import (
+    RejectedError,
+    SchemaError,
+    ScopeError,
+    TransientError,
+)
 from connections.connectors.kintone.api import Api, Json, text
 from connections.connectors.kintone.forms import Form, join_table_of, object_of
-from connections.connectors.parts import rows
+from connections.connectors.parts import listed
 from connections.records import ObjectType, Schema
 
 MOST_APPS = 100  # of one list
@@ -52,7 +57,7 @@ class SchemaReader:
             answer = self._api.read("list apps", "apps", query)
         except (ScopeError, RejectedError) as exc:
             raise ScopeError(f"{exc.message} {NAMELESS}") from exc
-        return rows(answer.body, "apps")
+        return listed(answer.body, "apps", "list apps")
 
     def _all_names(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -80,8 +85,11 @@ class SchemaReader:
             {"app": number},
         )
         found = answer.body.get("properties")
-        properties = found if isinstance(found, dict) else {}
-        return Form(number, name or f"App {number}", properties)
+        if not isinstance(found, dict) or not found:  # a form has its system fields
+            raise TransientError(
+                f"Kintone's answer shows no form of {name or f'app {number}'}."
+            )
+        return Form(number, name or f"App {number}", found)
 
     def form_of(self, obj: ObjectType) -> Form:
         return self.form(obj.id, obj.name)
