@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 
 from associations.handover import document
 from associations.setup.exporting import export
-from connections.admin.base import Button
+from connections.admin.base import Button, number_of
 from connections.models import ConnectedApp
 from syncs.admin.actions import CHANGE_SYNCS
 from syncs.admin.apps import SyncedAppAdmin
@@ -79,7 +79,9 @@ class HandoverPages(SyncedAppAdmin):
         may = self.has_view_permission(request) and request.user.has_perm(SEE_SYNCS)
         if not may:
             raise PermissionDenied
-        asked = [pk for pk in request.GET.getlist("app") if pk.isdecimal()]
+        asked = [
+            pk for pk in map(number_of, request.GET.getlist("app")) if pk is not None
+        ]
         apps = ConnectedApp.objects.filter(pk__in=asked, archived_at=None)
         names = list(apps.values_list("name", flat=True))
         if not names:

@@ -22,6 +22,7 @@ from connections.admin.base import (
     PageAdmin,
     ReadOnlyAdmin,
     SimpleListFilter,
+    number_of,
     page_url,
 )
 from connections.models import RemoteObject
@@ -45,10 +46,10 @@ class LinkSyncFilter(SyncFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> QuerySet[Any] | None:
-        value = self.value()
-        if not value or not value.isdecimal():
+        value = number_of(self.value())
+        if value is None:
             return None
-        mine = AssociationMapping.objects.filter(sync=int(value))
+        mine = AssociationMapping.objects.filter(sync=value)
         return queryset.filter(mapping__in=list(mine.values_list("pk", flat=True)))
 
 

@@ -38,11 +38,14 @@ __all__ = [
     "StackedInline",
     "TabularInline",
     "ThemedAdmin",
+    "number_of",
     "page_url",
 ]
 
 M = TypeVar("M", bound=Model)
 
+
+KEY_DIGITS = 18
 
 # Whose first page is not the form.
 FIRST_PAGES = {"connections.connectedapp": "overview"}
@@ -53,6 +56,13 @@ def page_url(obj: Model) -> str:
     opts = obj._meta
     page = FIRST_PAGES.get(opts.label_lower, "change")
     return reverse(f"admin:{opts.app_label}_{opts.model_name}_{page}", args=[obj.pk])
+
+
+def number_of(text: str | None) -> int | None:
+    """A whole number that somebody typed or an address holds; None if it is not one that a
+    database's key can be."""
+    text = text or ""
+    return int(text) if text.isdecimal() and len(text) <= KEY_DIGITS else None
 
 
 def _always(obj: Any) -> bool:

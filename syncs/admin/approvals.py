@@ -17,6 +17,7 @@ from connections.admin.base import (
     InfinitePaginator,
     PageAdmin,
     SimpleListFilter,
+    number_of,
     page_url,
 )
 from connections.records import Side
@@ -63,10 +64,10 @@ class HeldRunFilter(SimpleListFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> QuerySet[Any] | None:
-        value = self.value() or ""
-        if not value.isdecimal():
+        value = number_of(self.value())
+        if value is None:
             return None
-        family = Q(run=int(value)) | Q(run__parent=int(value))
+        family = Q(run=value) | Q(run__parent=value)
         return queryset.filter(family, awaiting=Awaiting.LIMITS)
 
 

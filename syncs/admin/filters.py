@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from connections.admin.base import SimpleListFilter
+from connections.admin.base import SimpleListFilter, number_of
 from connections.records import Side
 from syncs.models import Change, ObjectSync
 from syncs.models.choices import USUAL_OUTCOMES, ChangeKind, ChangeOutcome
@@ -35,10 +35,8 @@ class SyncFilter(SimpleListFilter):
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> QuerySet[Any] | None:
-        value = self.value()
-        if not value or not value.isdecimal():
-            return None
-        return queryset.filter(**{self.column: int(value)})
+        value = number_of(self.value())
+        return None if value is None else queryset.filter(**{self.column: value})
 
 
 class OutcomeFilter(SimpleListFilter):

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
-from connections.admin.base import Button, PageAdmin, page_url
+from connections.admin.base import Button, PageAdmin, number_of, page_url
 from connections.catalogue import Code
 from connections.connectors.base import ConnectorError
 from connections.models import ConnectedApp
@@ -230,7 +230,9 @@ class PairingPages(PageAdmin[RecordLink]):
         rows = RecordLink.objects.filter(
             state=RecordState.FAILING, error_code=Code.MATCH_AMBIGUOUS
         )
-        chosen = {n: _number(request.GET.get(n)) for n in ("app", "sync", "after")}
+        chosen = {
+            n: number_of(request.GET.get(n)) or 0 for n in ("app", "sync", "after")
+        }
         if chosen["app"]:
             rows = rows.filter(sync__app=chosen["app"])
         if chosen["sync"]:
@@ -318,10 +320,6 @@ def _pair(request: HttpRequest, link: RecordLink, other: RecordLink) -> str | No
         return None
     messages.success(request, f"{paired} are paired; the next run is their first sync.")
     return page_url(paired)
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text and text.isascii() and text.isdigit() else 0
 
 
 def _side(link: RecordLink) -> Side:

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from connections import audit
-from connections.admin.base import Button, CrosslinkAdmin
+from connections.admin.base import Button, CrosslinkAdmin, number_of
 from connections.models import ConnectedApp
 from connections.templatetags.crosslink import badge
 from syncs.admin.actions import (
@@ -162,9 +162,9 @@ class ObjectSyncAdmin(CrosslinkAdmin[ObjectSync]):
 
     def _app(self, request: HttpRequest) -> ConnectedApp | None:
         apps = ConnectedApp.objects.filter(archived_at=None).select_related("hubspot")
-        asked = request.GET.get("app", "")
-        if asked.isdecimal():
-            return apps.filter(pk=int(asked)).first()
+        asked = number_of(request.GET.get("app"))
+        if asked is not None:
+            return apps.filter(pk=asked).first()
         some = list(apps[:2])
         return some[0] if len(some) == 1 else None
 

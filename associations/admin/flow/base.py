@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -151,18 +152,35 @@ class Page:
         )
 
 
+def _gone(request: HttpRequest, app: ConnectedApp) -> HttpResponse:
+    """Where a draft's pages lead that was saved or thrown away: nothing is done twice."""
+    messages.info(
+        request, "There is no such draft any more: it was saved or thrown away."
+    )
+    url = reverse("admin:connections_connectedapp_syncs", args=[app.pk])
+    return HttpResponseRedirect(url)
+
+
 def served(page: Callable[..., Page]) -> Callable[..., HttpResponse]:
     """A page's view: only who may set up syncs gets there."""
 
     def view(
         request: HttpRequest, app_id: int, draft_id: int, **more: Any
     ) -> HttpResponse:
-        app_of(request, app_id)
+        app = app_of(request, app_id)
         drafts = SyncDraft.objects.select_related(
             "app__hubspot", "sync__app__hubspot", "back__app"
         )
-        draft = get_object_or_404(drafts, pk=draft_id, app=app_id)
+        mine = drafts.filter(pk=draft_id, app=app_id)
+        draft = mine.first()
+        if draft is None:
+            return _gone(request, app)
         shown = page(request, draft, **more)
-        return shown.post() if request.method == "POST" else shown.get()
+        try:
+            return shown.post() if request.method == "POST" else shown.get()
+        except (SyncDraft.DoesNotExist, DatabaseError):
+            if mine.exists():
+                raise
+            return _gone(request, app)  # saved meanwhile, as by a second click
 
     return view

@@ -15,6 +15,7 @@ from associations.drafts.lab import shown_lab
 from associations.drafts.wording import arrow, key_words, types_words
 from associations.setup.defaults import default_match
 from associations.setup.spec import AssociationSpec
+from connections.admin.base import number_of
 from connections.models import ConnectedApp
 from connections.records import ObjectType, ReferenceField, Side
 from syncs.models import ObjectSync
@@ -103,9 +104,10 @@ class ConfigurePage(FieldRows):
         Args: tree, what is about to be saved: a mapping's place may have changed.
         """
         what, _, which = wanted.partition(":")
-        if what == EDIT_FIELD and which.isdecimal():
-            return self.edit_url(int(which), tree)
-        if what == EDIT_LINK and which.isdecimal():
+        place = number_of(which)
+        if what == EDIT_FIELD and place is not None:
+            return self.edit_url(place, tree)
+        if what == EDIT_LINK and place is not None:
             return f"{self.url('link')}?at={which}"
         if what == MAP_LINKS and which:
             return f"{self.url('link')}?{urlencode({'app_field': which})}"

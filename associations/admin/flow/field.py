@@ -23,6 +23,7 @@ from associations.drafts.trees import field_tree
 from associations.setup.compatible import fit
 from associations.setup.guessing import usual_way
 from associations.setup.spec import FieldSpec
+from connections.admin.base import number_of
 from connections.records import Field, ObjectType, Side
 from syncs.admin.forms import PairsField
 
@@ -158,9 +159,9 @@ class FieldPage(Page):
 
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
-        asked = self.request.GET.get("at", "")
+        asked = number_of(self.request.GET.get("at"))
         fields = self.draft.tree.get("fields") or []
-        self.at = int(asked) if asked.isdecimal() and int(asked) < len(fields) else None
+        self.at = asked if asked is not None and asked < len(fields) else None
         self.kept: Json = fields[self.at] if self.at is not None else {}
         self.app_name = str(self.kept.get("app") or self.request.GET.get("app", ""))
 

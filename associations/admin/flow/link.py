@@ -16,6 +16,7 @@ from associations.drafts import look
 from associations.drafts.publishing import make_missing
 from associations.drafts.types import labels_from
 from connections import services
+from connections.admin.base import number_of
 from connections.connectors.registry import capabilities
 from connections.records import ObjectType, Side
 from syncs.models import ObjectSync
@@ -152,9 +153,9 @@ class LinkPage(Page):
 
     def __init__(self, *args: Any, **kw: Any) -> None:
         super().__init__(*args, **kw)
-        asked = self.request.GET.get("at", "")
+        asked = number_of(self.request.GET.get("at"))
         links = self.draft.tree.get("associations") or []
-        self.at = int(asked) if asked.isdecimal() and int(asked) < len(links) else None
+        self.at = asked if asked is not None and asked < len(links) else None
         self.kept: Json = links[self.at] if self.at is not None else {}
         self.app_field = str(
             self.kept.get("app_field") or self.request.GET.get("app_field", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,18 +12,20 @@ from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 
 from associations.admin.flow.base import STEPS, Page, address, app_of
 from associations.admin.flow.fields import choice, named, radio, text
 from associations.drafts import begin
 from associations.setup.default_links import far_object
-from connections.admin.base import page_url
+from connections.admin.base import number_of, page_url
 from connections.models import ConnectedApp, HubSpotAccount, RemoteObject
 from connections.records import ObjectType, Schema, Side
 from connections.schemas import load_object
 from syncs.models import ObjectSync, SyncDraft
 
 ADDITIONAL = "Additional objects"
+SECOND_CLICK = timedelta(seconds=5)
 PICK = ("", "Select an object")
 
 
@@ -150,6 +153,22 @@ def _begun(
     )
 
 
+def _just_begun(
+    request: HttpRequest, app: ConnectedApp, given: Mapping[str, Any]
+) -> SyncDraft | None:
+    """The draft that a first click began, if this is a second one."""
+    user: Any = request.user
+    recent = SyncDraft.objects.filter(
+        app=app,
+        author=user,
+        new=True,
+        sync=None,
+        created_at__gte=timezone.now() - SECOND_CLICK,
+    )
+    same = (d for d in recent if all(d.tree.get(n) == v for n, v in given.items()))
+    return next(same, None)
+
+
 def set_up(request: HttpRequest, app_id: int) -> HttpResponse:
     """Begin a new sync of an app; drafts that were left are offered to go on with."""
     app = app_of(request, app_id)
@@ -162,7 +181,8 @@ def set_up(request: HttpRequest, app_id: int) -> HttpResponse:
     first = {"direction": "two_way", **request.GET.dict()}
     form = SelectForm(request.POST or None, app=app, initial=first)
     if request.method == "POST" and form.is_valid():
-        draft = _begun(request, app, form.cleaned_data, _back(request, app))
+        given, back = form.cleaned_data, _back(request, app)
+        draft = _just_begun(request, app, given) or _begun(request, app, given, back)
         return HttpResponseRedirect(address(draft, "configure"))
     drafts = SyncDraft.objects.filter(app=app).select_related("app", "author")
     context = {
@@ -179,10 +199,10 @@ def set_up(request: HttpRequest, app_id: int) -> HttpResponse:
 
 
 def _back(request: HttpRequest, app: ConnectedApp) -> SyncDraft | None:
-    asked = request.GET.get("back", "")
-    if not asked.isdecimal():
+    asked = number_of(request.GET.get("back"))
+    if asked is None:
         return None
-    return SyncDraft.objects.filter(app=app, pk=int(asked)).first()
+    return SyncDraft.objects.filter(app=app, pk=asked).first()
 
 
 def first_url(
