@@ -45,7 +45,7 @@ def most_a_day(app: ConnectedApp) -> int | None:
     kind = registry.KINDS.get(app.kind)
     if kind is None or kind.per_day is None:
         return None
-    return int(app.settings.get("requests_per_day") or kind.per_day)
+    return max(1, int(app.settings.get("requests_per_day") or kind.per_day))
 
 
 def days_of(app: ConnectedApp, object_ids: Iterable[str]) -> dict[str, Day]:

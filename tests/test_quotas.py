@@ -73,8 +73,9 @@ def test_a_days_calls_are_counted_by_app_and_told_of_before_they_end(
     assert "QUOTA_SPENT" in page
     assert {name for name, _ in busiest(app)} >= {"People", "Firms"}
     # What was bought is entered; yesterday's calls are not today's.
-    app.settings = {**app.settings, "requests_per_day": 100_000}
-    app.save()
-    assert not days_of(app, [people])[people].near
+    for bought, near in ((100_000, False), (0.5, True)):
+        app.settings = {**app.settings, "requests_per_day": bought}
+        app.save()
+        assert days_of(app, [people])[people].near is near
     RateBudget.objects.update(day=datetime.now(UTC).date() - timedelta(days=1))
     assert busiest(app) == []
