@@ -46,6 +46,7 @@ ESSENTIAL = {
     "tests/test_rehearsing.py": "rows inserted out of rows, and their statistics",
     "tests/test_resume.py": "sessions that the server ends",
     "tests/test_review.py::test_a_conflict_waits_and_the_rest_of_the_record_goes_on": "FOR UPDATE, keys of JSON",
+    "tests/test_rubbish.py::test_no_query_of_an_address_fails_a_page": "text that it does not take",
     "tests/test_tasks.py": "the queue's rows",
     "tests/test_two_runs.py": "leases between processes",
     "tests/test_windows.py": "sums of times to the microsecond, values out of JSON",

@@ -197,6 +197,14 @@ class CrosslinkAdmin(ThemedAdmin[M]):
                 )
         return actions
 
+    def response_action(self, request: HttpRequest, *args: Any, **how: Any) -> Any:
+        """Do what was chosen for what was ticked; what no row's key can be is refused."""
+        ticked = request.POST.getlist(helpers.ACTION_CHECKBOX_NAME)
+        if any(number_of(pk) is None for pk in ticked):
+            messages.warning(request, "What was ticked is not in this list.")
+            return None
+        return super().response_action(request, *args, **how)
+
     def do_on_list(
         self, button: Button, request: HttpRequest, queryset: QuerySet[M]
     ) -> HttpResponse | None:
