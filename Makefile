@@ -81,7 +81,7 @@ test: venv-dev browser
 
 # Every test that uses our database and every case of it, rather than those of
 # tests/on_postgres.py in which the database decides something.
-test-postgres: venv-dev
+test-postgres: venv-dev browser
 	$(BIN)/python -m tests.on_postgres $(PARALLEL) $(ARGS)
 
 docs: venv

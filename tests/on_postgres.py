@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
         with PostgresServer(Path(folder) / "data", fast=True) as server:
             command = [sys.executable, "-m", "pytest", "--database-only"]
             status = subprocess.run(
-                [*command, "-m", "not e2e", *arguments],
+                [*command, *arguments],
                 env={**os.environ, "DATABASE_URL": server.dsn("crosslink")},
                 stdin=subprocess.DEVNULL,
                 check=False,

@@ -18,6 +18,15 @@ from playwright.sync_api import Page
 from tests.e2e.person import NAME, WORD, Person
 
 
+def _address() -> str:
+    """Of the tests' database, for another process."""
+    name = connection.settings_dict["NAME"]
+    if connection.vendor == "sqlite":
+        return f"sqlite:///{name}"
+    server, _, _ = os.environ["DATABASE_URL"].rpartition("/")
+    return f"{server}/{name}"
+
+
 @pytest.fixture
 def cluster(transactional_db: None, tmp_path: Path) -> Iterator[None]:
     """A task cluster of its own processes, on the tests' database."""
@@ -29,7 +38,7 @@ def cluster(transactional_db: None, tmp_path: Path) -> Iterator[None]:
             env={
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": "tests.settings",
-                "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
+                "DATABASE_URL": _address(),
             },
             stdin=subprocess.DEVNULL,
             stdout=out,
