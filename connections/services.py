@@ -39,8 +39,12 @@ def _always() -> None:
 
 def account_budget(account: HubSpotAccount) -> SharedBudget:
     """The account's call budget, shared by every process of this installation."""
+    owner: object = account.pk
+    if owner is None:  # not stored yet: two that are tried out share nothing
+        shown = json.dumps([account.base_url, account.credentials])
+        owner = hashlib.sha256(shown.encode()).hexdigest()[:32]
     return SharedBudget(
-        f"hubspot:{account.pk}",
+        f"hubspot:{owner}",
         {
             "general": (WINDOW_S, account.requests_per_10s),
             "associations": (WINDOW_S, account.association_budget),

@@ -227,3 +227,14 @@ def test_the_days_calls_are_counted_for_both_buckets(account: HubSpotAccount) ->
     budget.acquire("general")
     used = dict(RateBudget.objects.values_list("bucket", "used_today"))
     assert used == {"associations": 3, "general": 4}
+
+
+def test_accounts_that_are_not_stored_yet_share_no_budget(
+    account: HubSpotAccount,
+) -> None:
+    for token in ("one", "two"):
+        tried = HubSpotAccount(name=token, credentials={"token": token})
+        services.account_budget(tried).acquire("general")
+    keys = set(RateBudget.objects.values_list("key", flat=True))
+    assert len(keys) == 2
+    assert not any("None" in key or "one" in key.split(":")[1] for key in keys)

@@ -182,6 +182,20 @@ def test_pyairtable_reads_the_payload_log(base: AirtableBase):
             (422, "INVALID_RECORDS"),
         ),
         (
+            "PATCH",
+            "{b}/People",
+            {"records": [{"id": "recNoSuchRecord00", "fields": {}}] * 2},
+            "everything",
+            (422, "INVALID_RECORDS"),
+        ),
+        (
+            "POST",
+            "{b}/People",
+            {"Name": "not under fields"},
+            "everything",
+            (422, "INVALID_REQUEST_UNKNOWN"),
+        ),
+        (
             "POST",
             "{b}/People/listRecords",
             {"filterByFormula": "NOPE("},

@@ -184,7 +184,9 @@ class Batch:
     def create(self, table: Json, body: Json) -> Json:
         by_id = bool(body.get("returnFieldsByFieldId"))
         if "records" not in body:
-            row = self._writer.create(table, body.get("fields", {}))
+            if "fields" not in body:
+                raise invalid("Could not find field fields in the request body.")
+            row = self._writer.create(table, body["fields"])
             return self._show.record(table, row, by_id=by_id)
         rows: list[Row] = []
         for entry in inputs(body):
@@ -201,6 +203,12 @@ class Batch:
         keys = self._merge_fields(table, upsert) if upsert is not None else []
         rows: list[Row] = []
         made: list[str] = []
+        named = [entry["id"] for entry in inputs(body) if "id" in entry]
+        if any(named.count(record_id) > 1 for record_id in named):
+            raise invalid(
+                "You cannot update the same record multiple times in a single request.",
+                "INVALID_RECORDS",
+            )
         for entry in inputs(body):
             try:
                 record_id = entry.get("id")
