@@ -231,7 +231,7 @@ class Oracle:
         cells, link = self.cells[slot], slot[2] == LINK
         record = slot[:2]
         if clean and record not in self.gone and len(self.lives[record]) < 2:
-            return cells
+            return cells | self._led_away(slot, cells) if link else cells
         whole = record not in self.gone and not self._frozen(slot)
         if whole and self._untouched(record, clean=clean):
             ends = cells | {c.holding(c.h) for c in cells if c.h == c.a}
