@@ -231,7 +231,7 @@ class Oracle:
         cells, link = self.cells[slot], slot[2] == LINK
         record = slot[:2]
         if clean and record not in self.gone and len(self.lives[record]) < 2:
-            return cells | self._led_away(slot, cells) if link else cells
+            return cells | self._led_away(slot, cells)
         whole = record not in self.gone and not self._frozen(slot)
         if whole and self._untouched(record, clean=clean):
             ends = cells | {c.holding(c.h) for c in cells if c.h == c.a}
@@ -263,6 +263,8 @@ class Oracle:
         """What we archived takes its links along, and what was made again under another
         id has none of those of the archived one."""
         away = self._away(slot)
+        if company := advised(slot):
+            return {replace(c, h=None) for c in cells if company in away}
         return {replace(c, h=None) for c in cells if c.h in away}
 
     def _away(self, slot: Slot) -> set[Value]:
