@@ -8,6 +8,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from config.chart import last_days
+from connections.admin.base import page_url
+from connections.catalogue import meaning_of
 from connections.models import ConnectedApp, HubSpotAccount, RateBudget
 from syncs import services
 from syncs.admin.health import Health, healths, with_runs
@@ -105,18 +107,33 @@ def _next_step() -> tuple[str, str, str] | None:
         return (
             "Nothing is connected yet. Begin with your HubSpot account.",
             "Connect HubSpot",
-            "admin:connections_hubspotaccount_add",
+            reverse("admin:connections_hubspotaccount_add"),
         )
+    if step := _unread(HubSpotAccount):
+        return step
     if not ConnectedApp.objects.filter(archived_at=None).exists():
         return (
             "HubSpot is connected. Now connect the app that it should be in step with.",
             "Connect an app",
-            "admin:connections_connectedapp_add",
+            reverse("admin:connections_connectedapp_add"),
         )
+    if step := _unread(ConnectedApp):
+        return step
     if not ObjectSync.objects.filter(archived_at=None).exists():
         return (
             "Both systems are connected. Choose the data that should be kept in step.",
             "Set up your sync",
-            "admin:syncs_objectsync_add",
+            reverse("admin:syncs_objectsync_add"),
         )
     return None
+
+
+def _unread(model: type[HubSpotAccount | ConnectedApp]) -> tuple[str, str, str] | None:
+    """The step to a connection of which no object is known yet."""
+    owner = model._default_manager.filter(archived_at=None, discovered_at=None).first()
+    if owner is None:
+        return None
+    text = f"The objects of {owner} have not been read yet: press Refresh schema."
+    if owner.test_code:
+        text = f"{owner} is not connected: {meaning_of(owner.test_code)}"
+    return text, f"Open {owner}", page_url(owner)

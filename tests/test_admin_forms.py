@@ -10,6 +10,7 @@ from django.urls import reverse
 from django_q.models import OrmQ
 
 from connections.admin.forms import masked
+from connections.catalogue import Code, meaning_of
 from connections.connectors import registry
 from connections.models import ConnectedApp, HubSpotAccount
 from tests.office import DSN, TOKEN, open_office
@@ -90,8 +91,48 @@ def test_a_blank_token_keeps_the_stored_one_and_where_it_came_from(
     assert office.account.credential_env == {"token": "${HUBSPOT_TOKEN}"}
 
 
-def test_a_typed_token_replaces_the_stored_one(admin_client, office):
-    admin_client.post(page_of(office.account), account_data(token=" other-token "))
+def test_another_name_or_rate_asks_no_system_anew(
+    admin_client, office, django_capture_on_commit_callbacks
+):
+    page = page_of(office.account)
+    now = {"base_url": office.account.base_url, "token": ""}
+    with django_capture_on_commit_callbacks(execute=True):
+        admin_client.post(page, account_data(name="Ltd", **now))
+    office.account.refresh_from_db()
+    assert office.account.name == "Ltd"
+    assert not OrmQ.objects.exists()
+
+
+def test_home_says_what_is_between_a_connection_and_its_first_sync(
+    admin_client, office
+):
+    office.contacts.delete()
+    office.companies.delete()
+
+    def told() -> str:
+        return str(admin_client.get(reverse("admin:index")).content, "utf-8")
+
+    assert "Both systems are connected" in told()
+    overview = reverse("admin:connections_connectedapp_overview", args=[office.app.pk])
+    assert "Nothing of Ops syncs yet" in admin_client.get(overview).content.decode()
+    office.app.discovered_at = None
+    office.app.save()
+    assert "The objects of Ops have not been read yet" in told()
+    HubSpotAccount.objects.update(
+        discovered_at=None, test_code=Code.CREDENTIALS_REFUSED
+    )
+    assert f"Acme is not connected: {meaning_of(Code.CREDENTIALS_REFUSED)}" in told()
+
+
+def test_a_typed_token_replaces_the_stored_one_and_is_tried_at_once(
+    admin_client, office, django_capture_on_commit_callbacks
+):
+    page = page_of(office.account)
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = admin_client.post(page, account_data(token=" other-token "))
+    assert answer["Location"].startswith(f"{page}?")
+    (row,) = OrmQ.objects.all()
+    assert row.task["args"] == ("account", office.account.pk)
     office.account.refresh_from_db()
     assert office.account.credentials == {"token": "other-token"}
     assert office.account.credential_env == {}

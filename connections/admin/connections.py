@@ -33,6 +33,14 @@ from connections.templatetags.crosslink import ago, badge
 WAIT_S = 90  # how long a page looks for the outcome of a task
 ASKED = "asked"  # the query parameter that says since when
 
+# What can be another without the system being reached otherwise.
+NOT_HOW = {
+    "name",
+    "requests_per_10s",
+    "association_requests_per_10s",
+    "search_per_second",
+}
+
 
 def _queue(task: str, doing: str) -> Any:
     def do(request: HttpRequest, owners: Sequence[Owner]) -> str | None:
@@ -147,6 +155,24 @@ class ConnectionAdmin(CrosslinkAdmin[M]):
         """A new connection is tried at once, and its objects read."""
         assert isinstance(obj, HubSpotAccount | ConnectedApp)
         super().response_add(request, obj, post_url_continue)  # says that it was added
+        return self._connect(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: M, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        request.reached_otherwise = bool(  # type: ignore[attr-defined]
+            change and set(form.changed_data) - NOT_HOW
+        )
+
+    def response_change(self, request: HttpRequest, obj: M) -> HttpResponse:
+        """A connection whose credentials or address are others is tried at once."""
+        assert isinstance(obj, HubSpotAccount | ConnectedApp)
+        answer = super().response_change(request, obj)
+        again = getattr(request, "reached_otherwise", False)
+        return self._connect(request, obj) if again else answer
+
+    def _connect(
+        self, request: HttpRequest, obj: HubSpotAccount | ConnectedApp
+    ) -> HttpResponse:
         tasks.enqueue(settings.REFRESH_TASK, obj)
         messages.info(request, f"Connecting to {obj.name} and reading its objects.")
         return HttpResponseRedirect(f"{page_url(obj)}?{ASKED}={time.time():.3f}")

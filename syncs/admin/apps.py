@@ -162,7 +162,9 @@ class SyncedAppAdmin(ConnectedAppAdmin):
         app, context = self._tab(request, app_id, "overview")
         context |= super().panel(request, app)
         if request.user.has_perm(SEE_SYNCS):
-            context |= {"times": _times(app), "health": self.health(app)}
+            times = _times(app)
+            context |= {"times": times, "health": self.health(app)}
+            context["first"] = app.discovered_at is not None and not app.syncs.exists()
         context |= {"credentials": connection_badge(app), "days": busiest(app)}
         return TemplateResponse(request, "crosslink/app.html", context)
 
