@@ -21,10 +21,12 @@ from typing import Any
 
 from django.db import OperationalError, connection
 
+from connections.catalogue import Code
 from connections.connectors.base import LimitError
 from connections.models import RateBudget
 
 MAX_WAIT_S = 60.0  # a run stands still no longer than this
+LONG_S = 600.0  # nobody is kept waiting so long but by the end of a day's or month's calls
 BURST = 0.02  # of a window's calls, at least one
 SLACK = 0.02  # of a window, at least SLACK_S
 SLACK_S = 0.05
@@ -150,9 +152,16 @@ class SharedBudget:
                 return float(rows[0][0])
             self._make(bucket)
         seconds = max(self._blocked_for(bucket), 0.0)
+        until = datetime.now(UTC) + timedelta(seconds=seconds or MAX_WAIT_S)
+        if seconds > LONG_S:
+            raise LimitError(
+                f"No more calls are allowed before {until:%Y-%m-%d %H:%M} UTC.",
+                code=Code.QUOTA_SPENT,
+                retry_at=until,
+            )
         raise LimitError(
             f"The call budget ({bucket}) is spent for longer than a run waits.",
-            retry_at=datetime.now(UTC) + timedelta(seconds=seconds or MAX_WAIT_S),
+            retry_at=until,
         )
 
     def _blocked_for(self, bucket: str) -> float:

@@ -218,6 +218,8 @@ def test_a_spent_day_stops_every_bucket_and_says_until_when(
         assert until is not None
         left = (until - datetime.now(UTC)).total_seconds()
         assert 3_500 < left < 3_700
+        assert refused.value.code == "QUOTA_SPENT"
+        assert f"{until:%Y-%m-%d %H:%M} UTC" in str(refused.value)
 
 
 def test_the_days_calls_are_counted_for_both_buckets(account: HubSpotAccount) -> None:
