@@ -50,7 +50,7 @@ class LinkForm(forms.Form):
         type_ = TypeField(
             label="Association types",
             required=False,
-            help_text="None: primary where there is one and the field holds one record, "
+            help_text="None chosen: primary where there is one and the field holds one, "
             "else default. Several: a link carries all of them.",
         )
         type_.offer(page.labels, page.kept.get("type", ""), page.directed)
