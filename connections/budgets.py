@@ -26,7 +26,9 @@ from connections.connectors.base import LimitError
 from connections.models import RateBudget
 
 MAX_WAIT_S = 60.0  # a run stands still no longer than this
-LONG_S = 600.0  # nobody is kept waiting so long but by the end of a day's or month's calls
+LONG_S = (
+    600.0  # nobody is kept waiting so long but by the end of a day's or month's calls
+)
 BURST = 0.02  # of a window's calls, at least one
 SLACK = 0.02  # of a window, at least SLACK_S
 SLACK_S = 0.05

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import connection
 
 from connections import services as connection_services
+from connections.connectors.hubspot import reading
 from connections.sandbox.server import SandboxServer
 from syncs.models import FieldMapping, LogEntry, RecordLink, SyncFilter, SyncRun
 from tests.sandbox.calls import Http
@@ -332,3 +334,20 @@ def test_nothing_is_created_without_the_key_it_is_matched_by(world):
     world.sql("ALTER TABLE companies RENAME branch TO industry")
     assert world.run(world.companies)["status"] == "succeeded"
     assert world.sql("SELECT industry FROM companies") == [("Rome",)]
+
+
+@pytest.mark.parametrize("kept", [(), ("name", "hs_lastmodifieddate")])
+def test_answers_without_what_was_asked_for_empty_nothing(world, monkeypatch, kept):
+    """A gateway that drops records' properties, or the list of those that are asked for."""
+    rows = [{"name": n, "domain": f"{n}.example", "phone": "1"} for n in "AB"]
+    world.create("companies", rows)
+    world.run()
+    told = reading.to_record
+
+    def hollow(obj: Any, body: Any, names: Any = None) -> Any:
+        properties = {n: v for n, v in body["properties"].items() if n in kept}
+        return told(obj, body | {"properties": properties}, names)
+
+    monkeypatch.setattr(reading, "to_record", hollow)
+    world.run(full=True)
+    assert set(world.company_rows().values()) == {("A", "1", None), ("B", "1", None)}

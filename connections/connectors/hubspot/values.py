@@ -59,8 +59,11 @@ def to_record(
         modified_at=moment(modified),
         created_at=moment(body.get("createdAt")),
         aliases=tuple(_list(properties.get(MERGED))),
-        # It is always asked for, and hardly ever set: then it is null, as others are.
-        sparse=MERGED not in properties and None not in properties.values(),
+        # It is always asked for, and hardly ever set: then it is null, as others are. When
+        # it was changed is never unset: what lacks that is no answer.
+        sparse=modified_name(obj.id) in properties
+        and MERGED not in properties
+        and None not in properties.values(),
     )
 
 
