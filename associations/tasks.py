@@ -49,18 +49,21 @@ def rehearse(draft_id: int, user_id: int | None, place: JsonDict | None = None) 
     except Refused as exc:
         _note(draft, {"refused": str(exc)})
         return f"The draft cannot be previewed: {exc}"
+    except Exception:
+        _note(draft, {"refused": "It broke off. Preview again."})
+        raise
     if found is None:
-        return "Another preview took over."
+        return "Another preview took over, or the draft is gone."
     if not isinstance(found, SyncRun):
-        queue_preview(draft_id, user_id, found or None)
+        queue_preview(draft_id, user_id, found)
         return "goes on in the next slice"
     _note(draft, {"run": found.pk})
     return f"Run {found.pk} is queued."
 
 
 def _note(draft: SyncDraft, preview: JsonDict) -> None:
-    draft.findings["preview"] = preview
-    draft.save(update_fields=["findings"])
+    found = SyncDraft.objects.filter(pk=draft.pk)
+    found.update(findings=draft.findings | {"preview": preview})
 
 
 def throw_away(sync_id: int) -> str:

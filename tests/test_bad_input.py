@@ -11,6 +11,7 @@ from django.db import connection
 
 from connections import services as connection_services
 from connections.connectors.hubspot import reading
+from connections.connectors.hubspot.values import to_record
 from connections.sandbox.server import SandboxServer
 from syncs.models import FieldMapping, LogEntry, RecordLink, SyncFilter, SyncRun
 from tests.sandbox.calls import Http
@@ -342,7 +343,7 @@ def test_answers_without_what_was_asked_for_empty_nothing(world, monkeypatch, ke
     rows = [{"name": n, "domain": f"{n}.example", "phone": "1"} for n in "AB"]
     world.create("companies", rows)
     world.run()
-    told = reading.to_record
+    told = to_record
 
     def hollow(obj: Any, body: Any, names: Any = None) -> Any:
         properties = {n: v for n, v in body["properties"].items() if n in kept}

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from associations.drafts import copying
+from associations import tasks
+from associations.drafts import copying, edit, rehearsing
 from associations.models import AssociationLink, AssociationMapping
-from syncs.models import ObjectSync, RecordKey, RecordLink
+from syncs.models import ObjectSync, RecordKey, RecordLink, SyncDraft, SyncRun
 from tests.office import open_office, past_run, records
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -41,6 +42,8 @@ def copied(office: SimpleNamespace) -> tuple[ObjectSync, dict[int, int]]:
     into = {}
     for mapping in office.mappings:
         was, mapping.pk, mapping.sync = mapping.pk, None, copy
+        if mapping.to_sync_id == office.contacts.pk:
+            mapping.to_sync = copy
         mapping.save(force_insert=True)
         into[was] = mapping.pk
     return copy, into
@@ -87,13 +90,52 @@ def test_a_copy_made_in_slices_knows_all_that_the_sync_does(office):
     assert known(office.contacts) == expected
 
 
-def test_records_that_were_paired_meanwhile_stop_the_copy(office):
+@pytest.mark.parametrize("slices", [1, 5])
+def test_records_that_were_paired_meanwhile_stop_the_copy(office, slices):
     copy, into = copied(office)
-    place = copying.copy_records(office.contacts, copy, into, deadline=0)
-    assert place is not None
-    one, *_, other = RecordLink.objects.filter(sync=office.contacts).order_by("pk")
-    moved = one.hubspot_id
-    one.delete()
-    RecordLink.objects.filter(pk=other.pk).update(hubspot_id=moved)
+    links = RecordLink.objects.filter(sync=office.contacts).order_by("pk")
+    alone, *_, other = links
+    links.filter(pk=alone.pk).update(app_id=None)
+    place: Any = copying.START
+    for _ in range(slices):
+        place = copying.copy_records(office.contacts, copy, into, place, deadline=0)
+    if slices == 1:
+        alone.delete()
+        links.filter(pk=other.pk).update(hubspot_id=alone.hubspot_id)
+    else:
+        links.filter(pk=alone.pk).update(app_id="now paired")
     with pytest.raises(copying.Moved):
         copying.copy_records(office.contacts, copy, into, place)
+
+
+def test_a_draft_that_is_gone_or_previewed_anew_gets_no_copy(office, monkeypatch):
+    checked = SimpleNamespace(problems=[])
+    monkeypatch.setattr(rehearsing, "look", lambda draft: checked)
+    run = SyncRun()
+    monkeypatch.setattr(rehearsing, "_preview", lambda *a: run)
+    draft = edit(office.contacts, None)
+    place: Any = rehearsing.rehearse(draft, None, deadline=0)
+    (first,) = ObjectSync.objects.exclude(archived_at=None)
+    # A second press sets the first one's copy aside at once.
+    anew: Any = rehearsing.rehearse(draft, None, deadline=0)
+    assert rehearsing.rehearse(draft, None, place) is None
+    assert rehearsing.rehearse(draft, None, anew) is run
+    tasks.throw_away(first.pk)
+    (copy,) = ObjectSync.objects.exclude(archived_at=None)
+    SyncDraft.objects.all().delete()
+    assert rehearsing.rehearse(draft, None, anew) is None  # its end, once more
+    assert rehearsing.rehearse(draft, None) is None
+    tasks.throw_away(copy.pk)
+    assert not ObjectSync.objects.exclude(archived_at=None).exists()
+
+
+def test_a_preview_that_breaks_off_says_so(office, monkeypatch):
+    def fail(*args: Any, **how: Any) -> None:
+        raise RuntimeError("the disk is full")
+
+    monkeypatch.setattr(tasks, "rehearse_draft", fail)
+    draft = edit(office.contacts, None)
+    with pytest.raises(RuntimeError):
+        tasks.rehearse(draft.pk, None)
+    draft.refresh_from_db()
+    assert draft.findings["preview"] == {"refused": "It broke off. Preview again."}

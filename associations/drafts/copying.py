@@ -13,8 +13,15 @@ from dataclasses import dataclass
 
 from django.db import connection, models
 
-from associations.models import AssociationLink
-from syncs.models import Change, LogEntry, ObjectSync, RecordKey, RecordLink
+from associations.models import AssociationLink, AssociationMapping
+from syncs.models import (
+    Change,
+    LogEntry,
+    ObjectSync,
+    RecordKey,
+    RecordLink,
+    SyncRun,
+)
 
 AT_ONCE = 10_000  # rows of one statement, which is a transaction
 DELETED_AT_ONCE = 1_000
@@ -63,7 +70,7 @@ def copy_records(
     Args: mappings, the copy's association mapping by the sync's; place, where to go on;
         deadline, by the monotonic clock.
     Returns: where to go on; None once it is done.
-    Raises: Moved, where a record link was copied and another then took one of its ids.
+    Raises: Moved, where a record was copied that then became another's, or a pair's.
     """
     parts = _parts(sync, copy, mappings)
     last, count = place["last"], place["count"]
@@ -75,6 +82,10 @@ def copy_records(
         if number == 0:
             _check(copy, count)
         last = count = 0
+    single = RecordLink.objects.filter(sync=copy, app_id=None).values("hubspot_id")
+    pairs = RecordLink.objects.filter(sync=sync, app_id__isnull=False)
+    if pairs.filter(hubspot_id__in=single).exists():
+        raise Moved
     return None
 
 
@@ -90,7 +101,13 @@ def throw_away(copy: ObjectSync, *, deadline: float = math.inf) -> bool:
             model._default_manager.filter(pk__in=some).delete()
             if time.monotonic() > deadline:
                 return False
+    parents = list(
+        SyncRun.objects.filter(children__sync=copy).values_list("pk", flat=True)
+    )
+    # One of its own mappings may lead to itself, which protects it.
+    AssociationMapping.objects.filter(sync=copy).delete()
     copy.delete()
+    SyncRun.objects.filter(pk__in=parents, children=None).delete()
     return True
 
 
@@ -124,7 +141,8 @@ def _parts(
                 AssociationLink,
                 {"mapping_id": str(its), "link_id": twin, "other_id": other},
                 f"{near} LEFT JOIN {{1}} f ON f.id = o.other_id "
-                f"WHERE o.mapping_id = %s AND {twin} IS NOT NULL",
+                f"WHERE o.mapping_id = %s AND {twin} IS NOT NULL "
+                f"AND (f.id IS NULL OR f.sync_id <> {sync.pk} OR {far} IS NOT NULL)",
                 mapping,
             )
             for mapping, its in sorted(mappings.items())

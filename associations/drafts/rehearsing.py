@@ -16,7 +16,7 @@ from django.db import models, transaction
 from django.utils import timezone
 from django_q.tasks import async_task
 
-from associations.drafts.copying import START, Moved, copy_records, throw_away
+from associations.drafts.copying import START, Moved, copy_records
 from associations.drafts.looking import Look, look
 from associations.drafts.publishing import Refused
 from associations.models import AssociationMapping
@@ -86,20 +86,23 @@ def rehearse(
 
     Args: place, where to go on; deadline, by the monotonic clock.
     Returns: the preview's run; where to go on, if the deadline came first; or nothing,
-        if another preview took over.
+        if another preview took over or the draft is gone.
     Raises: Refused.
     """
     found = look(draft)
     if found.problems or draft.sync is None:
         raise Refused(found.problems)
-    copy = copy_of(draft)
     if place is None:
-        if copy is not None and not throw_away(copy, deadline=deadline):
-            return {}
         with transaction.atomic():
+            _set_aside(draft)
+            if not _stands(draft):
+                return None
             copy, place = _begin(draft)
-    elif copy is None or copy.pk != place["copy"]:
-        return None
+    else:
+        former = copy_of(draft)
+        if former is None or former.pk != place["copy"]:
+            return None
+        copy = former
     mappings = {int(own): its for own, its in place["mappings"].items()}
     try:
         left = copy_records(
@@ -110,7 +113,22 @@ def rehearse(
     if left is not None:
         return place | {"records": left}
     with transaction.atomic():
+        if not _stands(draft):
+            queue_throwing_away(copy.pk)
+            return None
         return _preview(draft, found, copy, user)
+
+
+def _stands(draft: SyncDraft) -> bool:
+    """Whether nobody saved a draft meanwhile or threw it away; nobody can from now on."""
+    return SyncDraft.objects.select_for_update().filter(pk=draft.pk).exists()
+
+
+def _set_aside(draft: SyncDraft) -> None:
+    """Have a former copy thrown away, and be known as the draft's no longer."""
+    if (copy := copy_of(draft)) is not None:
+        ObjectSync.objects.filter(pk=copy.pk).update(name=f"{copy.pk} (draft)")
+        queue_throwing_away(copy.pk)
 
 
 def _preview(

@@ -286,7 +286,8 @@ class RecordPlanner:
                 "",
                 "Unpaired by hand."
                 if link.keep_apart
-                else f"Nothing matches it, and this sync does not create in {there}.",
+                else f"Nothing matches it, and this sync does not create in "
+                f"{NAMES[there]}.",
             )
         else:
             self._create(link, here, there)
@@ -310,7 +311,9 @@ class RecordPlanner:
         for side in Side:
             for name in sorted({str(getattr(part, side)) for part in parts}):
                 if name in self.session.missing.get(side, ()):
-                    text = f"{name}, which it is matched by, is missing in {side}."
+                    text = (
+                        f"{name}, which it is matched by, is missing in {NAMES[side]}."
+                    )
                     failed.insert(0, (Code.FIELD_MISSING, text, name))
                     vital.add(name)
         if failed:
