@@ -144,6 +144,13 @@ def test_bad_values_fail_alone(world):
     from connections.services import refresh_schema
 
     refresh_schema(world.app)
+    # What was mended since is no preview's any more.
+    world.sql(
+        "UPDATE companies SET industry = 'NOR_SUCH' WHERE domain = 'good.example'"
+    )
+    assert world.run(dry_run=True)["syncs"][0]["failing"] == 4
+    world.sql("UPDATE companies SET industry = NULL WHERE domain = 'good.example'")
+    world.sql("UPDATE companies SET updated_at = clock_timestamp()")
     preview, report = world.run(dry_run=True), world.run()
     assert preview["status"] == report["status"] == "partial"
     assert preview["syncs"][0]["errors"] == report["syncs"][0]["errors"]

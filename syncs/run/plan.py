@@ -216,6 +216,10 @@ def stand(link: RecordLink, note: Note, *, changing: bool, dry: bool) -> None:
         link.state = RecordState.NEW  # it counts as in scope from here on
     failing = note.state in (RecordState.FAILING, RecordState.WAITING)
     if dry and changing and not failing:
+        if link.state == RecordState.FAILING and not link.attempts:
+            # An earlier preview said so, and no run has met it.
+            link.state = RecordState.IN_SYNC if link.paired else RecordState.NEW
+            link.error_code = link.error_text = link.error_field = ""
         return
     link.error_code, link.error_text = note.code, note.text
     link.error_field = note.field
