@@ -257,7 +257,10 @@ class Oracle:
             ends = self._disturbed(ends, slot)
             if link:
                 ends |= self._led_away(slot, ends)
-        return ends | self._first(slot, ends) if link else ends
+        if link:
+            first = self._first(slot, ends)
+            ends |= first | self._disturbed(first, slot)
+        return ends
 
     def _led_away(self, slot: Slot, cells: Iterable[Cell]) -> set[Cell]:
         """What we archived takes its links along, and what was made again under another

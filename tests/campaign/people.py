@@ -340,6 +340,7 @@ class People(Reader):
             self.portal.link(self.ids[H, record], self.ids[H, company], {PRIMARY})
         except Refused as exc:  # a run made another one primary meanwhile
             self.say(f"    refused: {exc.status}")
+        self._replaced(record, company[1])
         self._keep_extras(record)
         self._tell_links(record)
 
@@ -362,7 +363,15 @@ class People(Reader):
     def _unlabel(self, record: Record, company: str) -> None:
         """Take a pair away, as a person does where only one primary may be."""
         self.portal.unlink(self.ids[H, record], self.ids[H, (COMPANIES, company)])
+        self._replaced(record, company)
         self.extra.pop((record[1], company), None)
+
+    def _replaced(self, record: Record, company: str) -> None:
+        """A label that the run at work may just have put there went with other types."""
+        slot = (*record, adviser(company))
+        if slot in self.oracle.cells:
+            self.oracle.parted.add(slot)
+            self.tell(H, record, slot[2], None)
 
     def _tell_links(self, *people: Record, parts: bool = True, acted: str = "") -> None:
         """HubSpot makes primaries by itself: what counts is what it shows.

@@ -145,12 +145,14 @@ class Reader:
         """The same in the app, for everybody; rows that are archived are none's."""
         found: dict[Record, set[str]] = {}
         for ids in self.world.sql("SELECT person, company FROM advisers"):
-            ends = [
-                self.called[A, kind, str(i)]
+            near, far = (
+                self.called.get((A, kind, str(i)))
                 for kind, i in zip((CONTACTS, COMPANIES), ids, strict=True)
-            ]
-            if [self.ids.get((A, end)) for end in ends] == [str(i) for i in ids]:
-                found.setdefault(ends[0], set()).add(ends[1][1])
+            )
+            if near is None or far is None:
+                continue  # the run at work just made it
+            if [self.ids.get((A, end)) for end in (near, far)] == [str(i) for i in ids]:
+                found.setdefault(near, set()).add(far[1])
         return found
 
     def edges(self, *people: Record) -> dict[Record, dict[str, Types]]:
