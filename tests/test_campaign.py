@@ -31,13 +31,12 @@ AT_ONCE = 10  # seeds that share one bench
 REAL_EACH = 50  # so many-th seed runs with sockets, threads and SIGKILL
 
 
-def some_seeds() -> list[range]:
-    found: list[range] = []
+def some_seeds() -> list[list[int]]:
+    seeds: list[int] = []
     for named in os.environ.get(SEEDS, USUAL[connection.vendor]).split(","):
         first, _, last = named.partition("-")
-        seeds = range(int(first), int(last or first) + 1)
-        found += [seeds[at : at + AT_ONCE] for at in range(0, len(seeds), AT_ONCE)]
-    return found
+        seeds += range(int(first), int(last or first) + 1)
+    return [seeds[at : at + AT_ONCE] for at in range(0, len(seeds), AT_ONCE)]
 
 
 @pytest.fixture
