@@ -59,10 +59,10 @@ def to_record(
         modified_at=moment(modified),
         created_at=moment(body.get("createdAt")),
         aliases=tuple(_list(properties.get(MERGED))),
-        # It is always asked for, and hardly ever set: then it is null, as others are. When
-        # it was changed is never unset: what lacks that is no answer.
+        # Null as others are, where nothing was merged into it. When it was changed is never
+        # unset: what lacks that is no answer.
         sparse=modified_name(obj.id) in properties
-        and MERGED not in properties
+        and bool(properties.get(MERGED, True))
         and None not in properties.values(),
     )
 
