@@ -32,6 +32,7 @@ from syncs.admin.filters import SyncFilter
 from syncs.admin.records import records_with_id
 from syncs.admin.why import link_url
 from syncs.models import RecordLink
+from syncs.run.naming import show
 
 NO_LABEL = "Default"  # a type without one: the plain link
 
@@ -73,11 +74,11 @@ class LinkStateFilter(SimpleListFilter):
         return queryset.filter(state=value)
 
 
-def record_link(link: RecordLink | None, fallback: str = "—") -> SafeString | str:
-    """A record's two ids, linked to its page."""
+def named(link: RecordLink | None, fallback: str = "") -> SafeString | str:
+    """A record's name, and its two ids."""
     if link is None:
         return fallback or "—"
-    return format_html('<a href="{}">{}</a>', page_url(link), link)
+    return format_html('{}<br><span class="cl-quiet">{}</span>', show(link), link)
 
 
 def _types(link: AssociationLink) -> str:
@@ -117,7 +118,8 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         found = super().get_changelist_instance(request)
         ids = {pk for row in found.result_list for pk in (row.link_id, row.other_id)}
-        known = RecordLink.objects.only("hubspot_id", "app_id").in_bulk(ids - {None})
+        shown = ("hubspot_id", "app_id", "hubspot_values", "app_values")
+        known = RecordLink.objects.only(*shown).in_bulk(ids - {None})
         for row in found.result_list:
             row.ends = known.get(row.link_id), known.get(row.other_id)
         return found
@@ -134,12 +136,15 @@ class AssociationLinkAdmin(PageAdmin[AssociationLink]):
         ), False
 
     @admin.display(description="record")
-    def near(self, obj: Any) -> str:
-        return str(obj.ends[0] or "—")
+    def near(self, obj: Any) -> SafeString | str:
+        return named(obj.ends[0])
 
     @admin.display(description="linked to")
     def far(self, obj: Any) -> SafeString | str:
-        return record_link(obj.ends[1], obj.other_remote_id)
+        link = obj.ends[1]
+        if link is None:
+            return named(link, obj.other_remote_id)
+        return format_html('<a href="{}">{}</a>', page_url(link), named(link))
 
     @admin.display(description="state", ordering="state")
     def shown_state(self, obj: AssociationLink) -> SafeString:
