@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from django.urls import reverse
-from django.utils import timezone
 
 from connections.models import ConnectedApp
 from connections.sandbox.airtable.app import Airtable
@@ -362,8 +361,6 @@ class Play:
         self.same(taken, "records taken for gone", gone, 0)
         self.health(taken, contacts["run"])
         office.give_back()
-        # A record that was refused rests for ten minutes, or until Resync.
-        RecordLink.objects.exclude(retry_at=None).update(retry_at=timezone.now())
         report = office.run()
         self.same(taken, "status once it is back", report["status"], "succeeded")
         self.same(taken, "links once it is back", world.links(), linked)

@@ -30,6 +30,7 @@ from syncs.run.lease import (
     holder_is_dead,
     once_it_can,
 )
+from syncs.run.mending import look_for_mended
 from syncs.run.resuming import look_for_returned
 from syncs.run.session import (
     Cancelled,
@@ -187,6 +188,8 @@ def _work(
                 stage.prepare(session)
             session.look_for_missing()
             look_for_returned(session)
+            if not run.place and not run.as_planned:
+                look_for_mended(session)
             if run.as_planned:
                 steps.apply_plan(session)
             else:

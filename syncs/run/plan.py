@@ -13,6 +13,7 @@ from syncs.models import Change, RecordLink
 from syncs.models.choices import RECORD_KINDS, ChangeOutcome, RecordState
 from syncs.run import review
 from syncs.run.idset import IdSet
+from syncs.run.mending import note_judged
 from syncs.run.session import Session, now
 from syncs.run.stage import Chunk, Note, Stage
 from syncs.run.store import save_links
@@ -192,6 +193,8 @@ def _keep(chunk: Chunk, *, anew: bool) -> None:
         if not dry and link.pk in chunk.due and link.pk not in changing:
             link.dirty = link.state == RecordState.UNCERTAIN
         saved.append(link)
+    if not dry:
+        note_judged(chunk)
     with transaction.atomic():
         chunk.session.lease.check()  # links were read meanwhile
         if anew:

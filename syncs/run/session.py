@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from threading import Lock
@@ -172,6 +172,8 @@ class Session:
     planned: dict[tuple[str, str], int] = field(default_factory=dict)
     # Both reading threads write whole rows of the same record links: one at a time.
     storing: Lock = field(default_factory=Lock)
+    # Fields that refused a value in this run.
+    refused: dict[Side, set[str]] = field(default_factory=dict)
     _people_read: bool = False
     _told: float = 0.0  # when progress was last written down, in monotonic seconds
     _checked: set[Side] = field(default_factory=set)
@@ -363,16 +365,13 @@ class Session:
         if side is Side.APP and shown and side not in self._checked:
             for name in self.references:
                 if all(r.references.get(name, hidden) == hidden for r in shown):
-                    self._checked.add(side)
-                    self.refresh(side)
+                    self.look_once(side)
                     break
 
     def _gone(self, side: Side, name: str) -> bool:
         if name in self._shown[side]:
             return False
-        if side not in self._checked:
-            self._checked.add(side)
-            self.refresh(side)
+        self.look_once(side)
         return self.object_on(side).field(name) is None
 
     def refresh(self, side: Side) -> None:
@@ -406,6 +405,22 @@ class Session:
             self.tally.error(Code.FIELD_MISSING, text)
         self.note_missed()
 
+    def look_once(self, side: Side) -> None:
+        """Look at a side's object type, unless that was done in this run."""
+        if side not in self._checked:
+            self._checked.add(side)
+            self.refresh(side)
+
+    def renew_rules(self, changed: Container[tuple[Side, str]]) -> None:
+        """Go by what fields are now, where what was read of them still means the same."""
+        for side in Side:
+            self.fields = tuple(
+                self._as_known_now(side, mapped)
+                if (side, mapped.name_on(side)) in changed
+                else mapped
+                for mapped in self.fields
+            )
+
     def read_people(self) -> None:
         """Read once a run who the users are that mapped fields name: they come and go
         between two looks at the schema."""
@@ -413,14 +428,19 @@ class Session:
             return
         self._people_read = True
         for side in Side:
-            if any(m.field_on(side).people for m in self.fields):
+            people = {
+                (side, mapped.name_on(side))
+                for mapped in self.fields
+                if mapped.field_on(side).people
+            }
+            if people:
                 self._checked.add(side)
                 self.refresh(side)
-                self.fields = tuple(self._as_known_now(side, m) for m in self.fields)
+                self.renew_rules(people)
 
     def _as_known_now(self, side: Side, mapped: MappedField) -> MappedField:
         field_ = self.object_on(side).field(mapped.name_on(side))
-        if field_ is None or not field_.people:
+        if field_ is None or field_.type is not mapped.field_on(side).type:
             return mapped
         rule = (
             replace(mapped.rule, hubspot=field_)
@@ -438,8 +458,7 @@ class Session:
         for side in Side:
             lacks = self.object_on(side).field
             if any(lacks(name) is None for name in self.names(side)):
-                self._checked.add(side)
-                self.refresh(side)
+                self.look_once(side)
 
     @property
     def missed(self) -> dict[str, list[str]]:

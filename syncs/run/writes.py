@@ -22,6 +22,7 @@ from syncs.models.choices import ChangeKind, ChangeOutcome, RecordState
 from syncs.run.answers import Answers
 from syncs.run.drift import still_right
 from syncs.run.match import join
+from syncs.run.mending import note_refused
 from syncs.run.plan import back_off
 from syncs.run.pull import reread
 from syncs.run.review import written
@@ -75,7 +76,7 @@ class RecordWriter:
         outcomes = self.session.connector(side).create(
             self.session.object_on(side), drafts, self._answer(side)
         )
-        self._look_for_missing(side, outcomes)
+        self._look_at_refusals(side, outcomes)
         made: list[Change] = []
         with transaction.atomic():
             self.session.lease.check()  # else another run settles what was sent
@@ -256,7 +257,7 @@ class RecordWriter:
         outcomes = self.session.connector(side).update(
             self.session.object_on(side), patches, self._answer(side)
         )
-        self._look_for_missing(side, outcomes)
+        self._look_at_refusals(side, outcomes)
         done = 0
         gone: list[RecordLink] = []
         moved: list[RecordLink] = []
@@ -370,14 +371,15 @@ class RecordWriter:
         want = self.session.want(side)
         return Want(want.fields, (), want.changed_field)
 
-    def _look_for_missing(self, side: Side, outcomes: Sequence[Outcome]) -> None:
-        """A refusal that names a field we know of: the schema changed under the run.
+    def _look_at_refusals(self, side: Side, outcomes: Sequence[Outcome]) -> None:
+        """A refusal that names a field we know of may mean that the schema changed.
 
         What was answered counts, whether or not the system can be asked about that now.
         """
         if any(outcome.code == Code.FIELD_MISSING for outcome in outcomes):
             with suppress(ConnectorError):
                 self.session.refresh(side)
+        note_refused(self.session, side, outcomes)
 
     def _progress(self, count: int) -> None:
         self.session.advance("writing", self.session.run.progress_done + count)

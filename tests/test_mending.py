@@ -1,0 +1,157 @@
+"""A field that refused a value and takes it now: the records that rested for it are tried
+by the next run, after one look at the schema, and nobody else's are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hubspot.crm.properties import PropertyCreate, PropertyUpdate
+
+from connections import services as connection_services
+from connections.sandbox.server import SandboxServer
+from syncs import services
+from syncs.models import FieldMapping, RecordLink
+from syncs.models.choices import Trigger
+from tests.world import World
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+
+def options(*values: str) -> list[dict[str, Any]]:
+    return [{"label": v, "value": v, "hidden": False} for v in values]
+
+
+@pytest.fixture
+def tiers(pg_dsn: str) -> Iterator[World]:
+    """Companies with a tier: a choice in HubSpot, at most six characters in the app."""
+    with SandboxServer(switches={"search_lag_s": 0}) as sandbox:
+        world = World(sandbox, pg_dsn)
+        world.set_up()
+        make_tier(world)
+        yield world
+
+
+def make_tier(world: World) -> None:
+    api = world.client.crm.properties.core_api
+    api.create(
+        "companies",
+        PropertyCreate(
+            name="tier",
+            label="Tier",
+            type="enumeration",
+            field_type="select",
+            group_name="companyinformation",
+            options=options("gold", "silver", "platinum"),
+        ),
+    )
+    world.sql("ALTER TABLE companies ADD COLUMN tier varchar(6)")
+    for owner in (world.account, world.app):
+        connection_services.refresh_schema(owner)
+    FieldMapping.objects.create(
+        sync=world.companies, position=9, hubspot="tier", app="tier"
+    )
+
+
+def child(report: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = report["syncs"][0]
+    return found
+
+
+def run(world: World) -> dict[str, Any]:
+    return child(world.run(world.companies))
+
+
+def set_options(world: World, *values: str) -> None:
+    world.client.crm.properties.core_api.update(
+        "companies", "tier", PropertyUpdate(options=options(*values))
+    )
+
+
+def tiers_in_hubspot(world: World) -> dict[str, str]:
+    page = world.client.crm.companies.get_all(properties=["domain", "tier"])
+    return {c.properties["domain"]: c.properties["tier"] for c in page}
+
+
+def test_an_option_that_is_there_again_is_tried_by_the_next_run(tiers):
+    for name in ("a", "b"):
+        tiers.sql(
+            "INSERT INTO companies (name, domain, tier) VALUES (%s, %s, 'gold')",
+            name,
+            f"{name}.example",
+        )
+    assert run(tiers)["status"] == "succeeded"
+    set_options(tiers, "gold", "platinum")
+    tiers.sql("UPDATE companies SET tier = 'silver', name = 'A' WHERE name = 'a'")
+    report = run(tiers)
+    assert [e["code"] for e in report["errors"]] == ["OPTION_UNKNOWN"]
+    quiet = run(tiers)
+    assert quiet["updated"] == {"hubspot": 0, "app": 0}
+    assert quiet["failing"] == 1, "nothing changed: it rests"
+    set_options(tiers, "gold", "silver", "platinum")
+    mended = run(tiers)
+    assert (mended["status"], mended["failing"]) == ("succeeded", 0)
+    assert mended["updated"]["hubspot"] == 1
+    assert tiers_in_hubspot(tiers) == {"a.example": "silver", "b.example": "gold"}
+    after = run(tiers)
+    assert after["api_calls"]["hubspot"] < quiet["api_calls"]["hubspot"], (
+        "with nobody resting, the schema is not looked at"
+    )
+
+
+def test_a_column_that_takes_longer_values_is_tried_by_the_next_run(tiers):
+    tiers.create("companies", [{"name": "A", "domain": "a.example", "tier": "gold"}])
+    assert run(tiers)["status"] == "succeeded"
+    (known,) = RecordLink.objects.filter(sync=tiers.companies)
+    tiers.update("companies", known.hubspot_id, tier="platinum")
+    assert [e["code"] for e in run(tiers)["errors"]] == ["VALUE_TOO_LONG"]
+    assert run(tiers)["failing"] == 1
+    tiers.sql("ALTER TABLE companies ALTER COLUMN tier TYPE varchar(20)")
+    # As *Refresh fields* on the app's page: the change is not news to the run.
+    connection_services.refresh_schema(tiers.app)
+    assert run(tiers)["failing"] == 0
+    assert tiers.sql("SELECT tier FROM companies") == [("platinum",)]
+
+
+def test_an_unrelated_change_of_the_schema_wakes_nobody(tiers):
+    tiers.sql("INSERT INTO companies (name, domain, tier) VALUES ('a', 'a.ex', 'none')")
+    run(tiers)
+    run(tiers)  # reads what the first one made
+    before = RecordLink.objects.get(sync=tiers.companies)
+    assert before.state == "failing"
+    tiers.client.crm.properties.core_api.create(
+        "companies",
+        PropertyCreate(
+            name="other",
+            label="Other",
+            type="string",
+            field_type="text",
+            group_name="companyinformation",
+        ),
+    )
+    run(tiers)
+    after = RecordLink.objects.get(sync=tiers.companies)
+    assert (after.attempts, after.retry_at) == (before.attempts, before.retry_at)
+
+
+def test_scheduled_runs_do_not_look_at_the_schema_each_time(tiers):
+    tiers.sql("INSERT INTO companies (name, domain, tier) VALUES ('a', 'a.ex', 'none')")
+    run(tiers)
+
+    def scheduled() -> int:
+        tiers.sandbox.control.reset_counts()
+        run = services.start(syncs=[tiers.companies], trigger=Trigger.SCHEDULE)
+        services.execute(run)
+        calls: int = tiers.sandbox.control.count("properties")
+        return calls
+
+    assert [scheduled() for _ in range(3)] == [1, 0, 0]
+    tiers.companies.refresh_from_db()
+    assert "looked" in tiers.companies.read_state
+    tiers.sql("UPDATE companies SET tier = NULL, updated_at = now()")
+    run(tiers)
+    run(tiers)
+    tiers.companies.refresh_from_db()
+    assert not {"looked", "tried"} & tiers.companies.read_state.keys()
