@@ -470,6 +470,7 @@ class Capabilities:
     fetch_batch: int
     changes: bool  # `changed` exists for an object with a change-time field
     feeds: bool = False  # `fed` tells every change since a place, deletions included
+    reads_ahead: bool = False  # `pages` may go on in a thread, beside other calls
     tells_total: bool = False  # `window` counts any number in one call
     search_lag_s: float = 0.0  # how long a change stays invisible to `changed`
     overlap_s: float = 300.0  # how far `changed` windows reach back

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from threading import Condition
 from typing import Protocol
 
 from connections.catalogue import Code, remedy_for
@@ -164,16 +165,24 @@ class UnlimitedBudget:
 
 @dataclass
 class Meter:
-    """Counts the calls of one run and side; thread-safe enough for += on ints.
+    """Counts the calls of one run and side, whichever thread makes them.
 
     `told` is the system's clock as it last answered, and when by `time.monotonic` that was.
     """
 
     calls: int = 0
     told: tuple[datetime, float] | None = None
+    _counted: Condition = field(default_factory=Condition, repr=False, compare=False)
 
     def count(self, calls: int = 1) -> None:
-        self.calls += calls
+        with self._counted:
+            self.calls += calls
+            self._counted.notify_all()
+
+    def wait_beyond(self, calls: int, seconds: float) -> None:
+        """Wait until more than so many calls have left, so many seconds at most."""
+        with self._counted:
+            self._counted.wait_for(lambda: self.calls > calls, seconds)
 
     def hear(self, at: datetime | None) -> None:
         """Take the system's clock from an answer; None where it does not tell."""

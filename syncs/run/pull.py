@@ -9,8 +9,9 @@ was missed, and only then is that window read again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,6 +25,7 @@ from connections.connectors.base import FeedLost, SchemaError
 from connections.records import Page, Side
 from syncs.models import ObjectSync, RecordLink
 from syncs.models.choices import Trigger
+from syncs.run.ahead import one_ahead
 from syncs.run.emptied import with_blanks
 from syncs.run.feeding import PLACES, fed, feeds, place_now, place_of
 from syncs.run.renew import renew
@@ -162,7 +164,7 @@ def _read_all(session: Session, side: Side, *, feed: str | None = None) -> None:
 
     Args: feed, the place in the change log up to which it was read just now.
     """
-    sync, obj = session.sync, session.object_on(side)
+    sync = session.sync
     place = dict(sync.read_state.get(side) or {})
     stale = place.get("revision") != sync.revision
     if stale or (session.run.full and place.get("run") != session.run.pk):
@@ -172,25 +174,38 @@ def _read_all(session: Session, side: Side, *, feed: str | None = None) -> None:
         place["feed"] = None if begun else feed or place_now(session, side)
     latest = _parse(place.get("latest"))
     started = _parse(place.get("started"))
-    pages = session.connector(side).pages(obj, session.want(side), place.get("cursor"))
-    for page in pages:
-        started = started or page.read_at
-        latest = _latest(latest, page)
-        place |= {
-            "cursor": page.cursor,
-            "latest": latest.isoformat() if latest else None,
-            "started": started.isoformat() if started else None,
-        }
-        keep = page.cursor is not None and session.run.limit is None
-        changed = False if feed else None
-        keep_page(session, side, page, place if keep else None, changed=changed)
-        if keep:
-            session.breathe()
+    with closing(_pages(session, side, place.get("cursor"))) as pages:
+        for page in pages:
+            started = started or page.read_at
+            latest = _latest(latest, page)
+            place |= {
+                "cursor": page.cursor,
+                "latest": latest.isoformat() if latest else None,
+                "started": started.isoformat() if started else None,
+            }
+            keep = page.cursor is not None and session.run.limit is None
+            changed = False if feed else None
+            keep_page(session, side, page, place if keep else None, changed=changed)
+            if keep:
+                session.breathe()
     _bury_missing(session, side, since_run=place["run"])
     if session.connector(side).capabilities.tells_total:
         note_uncounted(session, side, started or now())
     at = min((t for t in (latest, started) if t), default=None)
     _set_cursor(session, side, at, feed=place["feed"], done=True)
+
+
+def _pages(
+    session: Session, side: Side, cursor: str | None
+) -> Generator[Page, None, None]:
+    connector = session.connector(side)
+    pages = connector.pages(session.object_on(side), session.want(side), cursor)
+    if connector.capabilities.reads_ahead:
+        yield from one_ahead(
+            pages, session.meters[side], enough=lambda: session.over_time
+        )
+    else:
+        yield from pages
 
 
 def note_uncounted(session: Session, side: Side, began: datetime | None) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -38,7 +39,7 @@ from connections.connectors.postgres import database
 from connections.sandbox.httpd import Dropped
 from connections.sandbox.server import SandboxServer
 from connections.sandbox.wire import Request
-from syncs.run import lease, pull
+from syncs.run import ahead, lease, pull
 
 Kind = Literal["call", "statement", "commit"]
 Phase = Literal["before", "after"]
@@ -211,6 +212,8 @@ class Machine:
             patch.setattr(database.Database, "close", lambda db: self._closed(db))
             patch.setattr(pull, "ThreadPoolExecutor", self._one_by_one)
             patch.setattr(pull, "connection", SimpleNamespace(close=lambda: None))
+            patch.setattr(ahead, "ThreadPoolExecutor", AtOnce)
+            patch.setattr(ahead, "connection", SimpleNamespace(close=lambda: None))
             here = SimpleNamespace(getpid=lambda: self._lives[-1])
             patch.setattr(lease, "os", here)
             patch.setattr(lease, "_process_start", self._started)
@@ -281,6 +284,28 @@ class Machine:
 
 def _what(call: Any) -> str:
     return "" if call.safety is http.Safety.READ else WRITE
+
+
+class AtOnce:
+    """A pool whose work is done as it is handed in: the next page of a read is there
+    before the one at hand is stored, and a kill in it loses both."""
+
+    def __init__(self, **_: Any) -> None:
+        return
+
+    def __enter__(self) -> AtOnce:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def submit(self, work: Callable[..., Any], *args: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(work(*args))
+        except Exception as exc:
+            done.set_exception(exc)
+        return done
 
 
 class OneByOne:

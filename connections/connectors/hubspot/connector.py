@@ -62,6 +62,7 @@ class HubSpotConnector:
         write_batch=100,
         fetch_batch=100,
         changes=True,
+        reads_ahead=True,
         tells_total=True,
         search_lag_s=5.0,
         overlap_s=600.0,

@@ -58,6 +58,7 @@ class KintoneConnector(PlainConnector):
         write_batch=2000,
         fetch_batch=500,
         changes=True,
+        reads_ahead=True,
         tells_total=True,
         overlap_s=300.0,
         targets_need_sync=True,
