@@ -51,18 +51,24 @@ _LEFT = (
     "+ {greatest}({now} - updated_at, 0) * %(rate)s)"
 )
 _WAIT = "({base}) - {now} + {greatest}(1 - {left}, 0) / %(rate)s"
+_MONTH = {
+    "postgresql": "date_trunc('month', CURRENT_DATE)::date",
+    "sqlite": "date('now', 'start of month')",
+}
+_COUNTED = """used_today = CASE WHEN day = CURRENT_DATE THEN used_today + 1 ELSE 1 END,
+    day = CURRENT_DATE,
+    used_this_month = CASE WHEN month = {month} THEN used_this_month + 1 ELSE 1 END,
+    month = {month}"""
 _TAKE = """
 UPDATE {table}
 SET tokens = {left} - 1, updated_at = {base},
-    used_today = CASE WHEN day = CURRENT_DATE THEN used_today + 1 ELSE 1 END,
-    day = CURRENT_DATE
+    {counted}
 WHERE key = %(key)s AND bucket = %(bucket)s AND {wait} <= {max_wait}
 RETURNING updated_at - {now} + {greatest}(-tokens, 0) / %(rate)s
 """
 _COUNT = """
 UPDATE {table}
-SET used_today = CASE WHEN day = CURRENT_DATE THEN used_today + 1 ELSE 1 END,
-    day = CURRENT_DATE
+SET {counted}
 WHERE key = %(key)s AND bucket = %(bucket)s
 """
 _PENALISE = """
@@ -208,6 +214,7 @@ def _statement(template: str, vendor: str) -> str:
         "greatest": "GREATEST" if vendor == "postgresql" else "MAX",
         "least": "LEAST" if vendor == "postgresql" else "MIN",
     }
+    words["counted"] = _COUNTED.format(month=_MONTH[vendor])
     base, left = _BASE.format(**words), _LEFT.format(**words)
     wait = _WAIT.format(**words, base=base, left=left)
     return template.format(**words, base=base, left=left, wait=wait)

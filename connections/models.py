@@ -131,6 +131,8 @@ class RateBudget(models.Model):
     blocked_until = models.FloatField(default=0, help_text="epoch seconds")
     day = models.DateField(null=True)
     used_today = models.PositiveIntegerField(default=0)
+    month = models.DateField(null=True, help_text="its first day")
+    used_this_month = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [

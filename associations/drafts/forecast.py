@@ -1,4 +1,4 @@
-"""What a run of a draft will cost: calls, their share of the day, and time."""
+"""What the runs of a draft will cost: calls, their share of what is allowed, and time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from connections import services
 from connections.connectors.base import ConnectorError
 from connections.connectors.registry import KINDS, capabilities
 from connections.models import RateBudget
-from connections.quotas import Day, days_of, most_a_day
+from connections.quotas import DAY, Quota, quotas_of
 from connections.records import Side, Want
 from syncs.models import SyncDraft, SyncRun
 
@@ -23,6 +23,8 @@ Json = dict[str, Any]
 LINKS_A_CALL = 1_000  # record ids whose links HubSpot tells at once
 LEAST_A_DAY = 250_000  # calls that HubSpot allows an account's private apps, at least
 CALL_S = 0.15  # seconds that a call takes where nothing limits it
+MONTH_S = 30 * 86_400
+QUIET_CALLS = 2  # to an app whose change log or index tells that nothing changed
 LONG_AGO = datetime(1990, 1, 1, tzinfo=UTC)
 
 
@@ -143,8 +145,9 @@ def app_cost(draft: SyncDraft, count: int | None, reading: int, writing: int) ->
     pace = draft.app.settings.get("requests_per_second") or pace
     each = max(1 / float(pace), CALL_S) if pace else CALL_S
     calls = reading + writing
-    most = most_a_day(draft.app)
-    share = 100 * calls / most if most else None
+    (quota,) = quotas_of(draft.app, [""]).values() or [None]
+    daily = quota is not None and quota.span == DAY and quota.most
+    share = 100 * calls / daily if daily else None
     return Cost(draft.app.name, count, reading, 0, writing, calls * each, share)
 
 
@@ -192,7 +195,13 @@ def used_today(draft: SyncDraft) -> int:
     return sum(row.used_today for row in rows if row.bucket != "associations")
 
 
-def day_of_app(draft: SyncDraft, look: Look) -> Day | None:
-    """Today of the app's object; None where its kind counts no calls."""
+def quota_of_app(draft: SyncDraft, look: Look) -> Quota | None:
+    """What the app's object has used; None where its kind counts no calls."""
     obj = look.objects[Side.APP]
-    return days_of(draft.app, [obj.id]).get(obj.id)
+    return quotas_of(draft.app, [obj.id]).get(obj.id)
+
+
+def quiet_month(look: Look) -> int | None:
+    """The app's calls of a month in which nothing changes; None without a schedule."""
+    every_s = look.settled.every_s if look.settled is not None else None
+    return ceil(MONTH_S / every_s) * QUIET_CALLS if every_s else None

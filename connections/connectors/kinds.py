@@ -52,7 +52,9 @@ class Kind:
     `per_second` is what it may be asked, of everything that has the same `limited`
     settings (None: as much as it answers); the setting `requests_per_second` lowers it.
     `per_day` is what each of its objects may be asked in a day, where it counts that and
-    only says so; the setting `requests_per_day` is what was bought.
+    only says so; the setting `requests_per_day` is what was bought. `monthly`: it counts
+    the calls of a month and refuses more; the setting `requests_per_month` is what the
+    plan has.
     `either` names the ways to log in, of which one is enough (none: all credentials).
     """
 
@@ -64,6 +66,7 @@ class Kind:
     per_second: float | None = None
     limited: tuple[str, ...] = ()
     per_day: int | None = None
+    monthly: bool = False
     either: tuple[tuple[str, ...], ...] = ()
 
     @property

@@ -96,6 +96,14 @@ KINDS = {
                 "Of the 5 that Airtable allows for each base; blank for all of them.",
                 Shape.NUMBER,
             ),
+            Setting(
+                "requests_per_month",
+                "Calls per month",
+                "That the workspace's plan has: about 1,000 on Free and 100,000 on Team, "
+                "for all of its bases together. Airtable refuses more until the month is "
+                "over; runs warn from 80 % on. Blank: unlimited, or not known.",
+                Shape.NUMBER,
+            ),
         ),
         (
             Credential(
@@ -108,6 +116,7 @@ KINDS = {
         ),
         per_second=5,
         limited=("base_url", "base_id"),
+        monthly=True,
     ),
     "kintone": Kind(
         "connections.connectors.kintone.KintoneConnector",

@@ -18,7 +18,7 @@ from connections.admin import ConnectedAppAdmin
 from connections.admin.base import Button, page_url
 from connections.admin.connections import connection_badge
 from connections.models import ConnectedApp
-from connections.quotas import busiest
+from connections.quotas import shown
 from connections.templatetags.crosslink import ago, badge
 from syncs.admin.actions import (
     CHANGE_SYNCS,
@@ -165,7 +165,7 @@ class SyncedAppAdmin(ConnectedAppAdmin):
             times = _times(app)
             context |= {"times": times, "health": self.health(app)}
             context["first"] = app.discovered_at is not None and not app.syncs.exists()
-        context |= {"credentials": connection_badge(app), "days": busiest(app)}
+        context |= {"credentials": connection_badge(app), "quotas": shown(app)}
         return TemplateResponse(request, "crosslink/app.html", context)
 
     def syncs_tab(self, request: HttpRequest, app_id: int) -> HttpResponse:

@@ -20,7 +20,7 @@ from syncs.models import ObjectSync, SyncRun
 from syncs.models.choices import ENDED_STATUSES as ENDED
 from syncs.models.choices import Status
 from syncs.run import steps
-from syncs.run.allowance import tell_of_day
+from syncs.run.allowance import tell_of_quota
 from syncs.run.closing import STANDING, WAS, closes, drop_standing
 from syncs.run.holding import hold
 from syncs.run.lease import (
@@ -243,7 +243,7 @@ def _finish(session: Session, held: Held | None) -> None:
     status = Status.PARTIAL if failing or run.errors else Status.SUCCEEDED
     session.count_calls()
     run.counters = session.tally.counters
-    tell_of_day(session)
+    tell_of_quota(session)
     if held is None:
         _end(run, status)
     else:

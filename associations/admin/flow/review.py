@@ -13,8 +13,9 @@ from django.urls import reverse
 from associations.admin.flow.base import STEPS, Page, address, step_of
 from associations.drafts.forecast import (
     LEAST_A_DAY,
-    day_of_app,
     forecast,
+    quiet_month,
+    quota_of_app,
     used_today,
 )
 from associations.drafts.publishing import Refused, publish
@@ -184,7 +185,8 @@ class ReviewPage(Page):
             counts=self.draft.findings.get("counts") or {},
             from_preview=planned is not None,
             used_today=used_today(self.draft),
-            app_day=day_of_app(self.draft, self.look),
+            app_quota=quota_of_app(self.draft, self.look),
+            quiet_month=quiet_month(self.look),
             day=LEAST_A_DAY,
             again=again,
             runs=[
