@@ -11,10 +11,12 @@ import pytest
 from hubspot.crm.properties import PropertyCreate, PropertyUpdate
 
 from connections import services as connection_services
+from connections.records import Side
 from connections.sandbox.server import SandboxServer
 from syncs import services
-from syncs.models import FieldMapping, RecordLink
-from syncs.models.choices import Trigger
+from syncs.models import Change, FieldMapping, RecordLink
+from syncs.models.choices import ChangeOutcome, Trigger
+from syncs.run.session import Session
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -131,6 +133,7 @@ def test_an_unrelated_change_of_the_schema_wakes_nobody(tiers):
             group_name="companyinformation",
         ),
     )
+    set_options(tiers, "platinum", "gold", "silver")  # shown in another order
     run(tiers)
     after = RecordLink.objects.get(sync=tiers.companies)
     assert (after.attempts, after.retry_at) == (before.attempts, before.retry_at)
@@ -155,3 +158,115 @@ def test_scheduled_runs_do_not_look_at_the_schema_each_time(tiers):
     run(tiers)
     tiers.companies.refresh_from_db()
     assert not {"looked", "tried"} & tiers.companies.read_state.keys()
+
+
+def test_a_column_of_another_name_and_then_of_another_type_is_tried(tiers):
+    """A plan names the field in HubSpot; what is mended is the column."""
+    tiers.sql("ALTER TABLE companies ADD COLUMN level varchar(6), ADD COLUMN size int")
+    tiers.client.crm.properties.core_api.create(
+        "companies",
+        PropertyCreate(
+            name="how_big",
+            label="How big",
+            type="string",
+            field_type="text",
+            group_name="companyinformation",
+        ),
+    )
+    for owner in (tiers.account, tiers.app):
+        connection_services.refresh_schema(owner)
+    FieldMapping.objects.filter(sync=tiers.companies, hubspot="tier").update(
+        app="level"
+    )
+    FieldMapping.objects.create(
+        sync=tiers.companies, position=10, hubspot="how_big", app="size"
+    )
+    tiers.create(
+        "companies",
+        [
+            {"name": "A", "domain": "a.example", "tier": "platinum"},
+            {"name": "B", "domain": "b.example", "how_big": "very"},
+        ],
+    )
+    assert run(tiers)["failing"] == 2
+    assert run(tiers)["failing"] == 2
+    tiers.sql("ALTER TABLE companies ALTER COLUMN level TYPE varchar(20)")
+    assert run(tiers)["failing"] == 1
+    tiers.sql("ALTER TABLE companies ALTER COLUMN size TYPE text")
+    run(tiers)  # it began with the type that it knew
+    assert run(tiers)["failing"] == 0
+    found = tiers.sql("SELECT name, level, size FROM companies ORDER BY name")
+    assert found == [("A", "platinum", None), ("B", None, "very")]
+
+
+def test_nobody_looks_for_records_that_rest_for_something_else(tiers):
+    tiers.sql("INSERT INTO companies (name, domain, tier) VALUES ('a', 'a.ex', 'none')")
+    run(tiers)
+    assert run(tiers)["failing"] == 1
+    tiers.sql("UPDATE companies SET tier = NULL, updated_at = now()")
+    # Two that share a key fail until somebody decides.
+    tiers.sql(
+        "INSERT INTO companies (name, domain) VALUES ('b', 'b.ex'), ('c', 'b.ex')"
+    )
+    assert run(tiers)["failing"] == 2
+    run(tiers)
+    tiers.sandbox.control.reset_counts()
+    assert run(tiers)["failing"] == 2
+    assert tiers.sandbox.control.count("properties") == 0
+
+
+def test_what_was_answered_is_kept_before_the_schema_is_looked_at(tiers, monkeypatch):
+    """A look may take minutes: a run that dies in it must know what it created."""
+    tiers.create(
+        "companies",
+        [
+            {"name": "A", "domain": "a.example", "tier": "gold"},
+            {"name": "B", "domain": "b.example"},
+        ],
+    )
+    run(tiers)
+    set_options(tiers, "silver")
+    tiers.sql("INSERT INTO companies (name, domain) VALUES ('c', 'c.example')")
+    tiers.sql("INSERT INTO companies (name, domain, tier) VALUES ('d', 'd.ex', 'gold')")
+
+    def died(session: Session, side: Side) -> None:
+        raise RuntimeError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "refresh", died)
+        assert run(tiers)["status"] == "failed"
+    made = RecordLink.objects.get(sync=tiers.companies, app_values__name="c")
+    assert made.paired
+    assert not Change.objects.filter(outcome=ChangeOutcome.SENT).exists()
+
+
+def test_an_option_added_while_another_field_is_looked_at_is_not_passed_over(tiers):
+    """A run that decides by the field as it began, although it has seen what it is now,
+    leaves the record to the next one."""
+    tiers.client.crm.properties.core_api.create(
+        "companies",
+        PropertyCreate(
+            name="grade",
+            label="Grade",
+            type="enumeration",
+            field_type="select",
+            group_name="companyinformation",
+            options=options("a"),
+        ),
+    )
+    tiers.sql("ALTER TABLE companies ADD COLUMN grade text")
+    for owner in (tiers.account, tiers.app):
+        connection_services.refresh_schema(owner)
+    FieldMapping.objects.create(
+        sync=tiers.companies, position=10, hubspot="grade", app="grade"
+    )
+    tiers.sql("INSERT INTO companies (name, domain, tier) VALUES ('a', 'a.ex', 'none')")
+    tiers.sql("INSERT INTO companies (name, domain) VALUES ('b', 'b.ex')")
+    run(tiers)
+    run(tiers)
+    tiers.client.crm.properties.core_api.update(
+        "companies", "grade", PropertyUpdate(options=options("a", "b"))
+    )
+    tiers.sql("UPDATE companies SET grade = 'b', updated_at = now() WHERE name = 'b'")
+    run(tiers)
+    assert run(tiers)["failing"] == 1, "only the tier is not known"

@@ -408,8 +408,8 @@ class Session:
     def look_once(self, side: Side) -> None:
         """Look at a side's object type, unless that was done in this run."""
         if side not in self._checked:
-            self._checked.add(side)
             self.refresh(side)
+            self._checked.add(side)
 
     def renew_rules(self, changed: Container[tuple[Side, str]]) -> None:
         """Go by what fields are now, where what was read of them still means the same."""
@@ -434,8 +434,7 @@ class Session:
                 if mapped.field_on(side).people
             }
             if people:
-                self._checked.add(side)
-                self.refresh(side)
+                self.look_once(side)
                 self.renew_rules(people)
 
     def _as_known_now(self, side: Side, mapped: MappedField) -> MappedField:

@@ -76,7 +76,7 @@ class RecordWriter:
         outcomes = self.session.connector(side).create(
             self.session.object_on(side), drafts, self._answer(side)
         )
-        self._look_at_refusals(side, outcomes)
+        self._look_for_missing(side, outcomes)
         made: list[Change] = []
         with transaction.atomic():
             self.session.lease.check()  # else another run settles what was sent
@@ -90,6 +90,7 @@ class RecordWriter:
             for stage in self.stages:
                 stage.created(self.session, made)
             self._have_come([links[c.link_id or 0] for c in made])
+        note_refused(self.session, side, outcomes)
         self.session.tally.add("created", side, len(made))
         self._progress(len(batch))
 
@@ -257,7 +258,7 @@ class RecordWriter:
         outcomes = self.session.connector(side).update(
             self.session.object_on(side), patches, self._answer(side)
         )
-        self._look_at_refusals(side, outcomes)
+        self._look_for_missing(side, outcomes)
         done = 0
         gone: list[RecordLink] = []
         moved: list[RecordLink] = []
@@ -295,6 +296,7 @@ class RecordWriter:
             written([c for c in batch if c.outcome == ChangeOutcome.APPLIED], links)
             save_links(list(links.values()))
             self.keys.save()
+        note_refused(self.session, side, outcomes)
         self._reread_gone(side, gone)
         if moved:
             reread(self.session, side, moved)
@@ -371,15 +373,14 @@ class RecordWriter:
         want = self.session.want(side)
         return Want(want.fields, (), want.changed_field)
 
-    def _look_at_refusals(self, side: Side, outcomes: Sequence[Outcome]) -> None:
-        """A refusal that names a field we know of may mean that the schema changed.
+    def _look_for_missing(self, side: Side, outcomes: Sequence[Outcome]) -> None:
+        """A refusal that names a field we know of: the schema changed under the run.
 
         What was answered counts, whether or not the system can be asked about that now.
         """
         if any(outcome.code == Code.FIELD_MISSING for outcome in outcomes):
             with suppress(ConnectorError):
                 self.session.refresh(side)
-        note_refused(self.session, side, outcomes)
 
     def _progress(self, count: int) -> None:
         self.session.advance("writing", self.session.run.progress_done + count)
