@@ -270,3 +270,15 @@ def test_an_option_added_while_another_field_is_looked_at_is_not_passed_over(tie
     tiers.sql("UPDATE companies SET grade = 'b', updated_at = now() WHERE name = 'b'")
     run(tiers)
     assert run(tiers)["failing"] == 1, "only the tier is not known"
+
+
+def test_a_column_that_need_not_be_filled_any_more_is_found(tiers):
+    """One that is not mapped: nobody reads it, and records waited for it."""
+    tiers.sql("ALTER TABLE companies ADD COLUMN code text NOT NULL")
+    connection_services.refresh_schema(tiers.app)
+    tiers.create("companies", [{"name": "A", "domain": "a.example"}])
+    assert [e["code"] for e in run(tiers)["errors"]] == ["REQUIRED_MISSING"]
+    assert run(tiers)["failing"] == 1
+    tiers.sql("ALTER TABLE companies ALTER COLUMN code DROP NOT NULL")
+    assert run(tiers)["failing"] == 0
+    assert tiers.sql("SELECT name FROM companies") == [("A",)]

@@ -59,7 +59,7 @@ def look_for_mended(session: Session) -> None:
         known = {
             name: mark
             for name, mark in tried.get(side, {}).items()
-            if name in session.names(side)
+            if name not in session.missing.get(side, ())
         }
         if not known:
             continue
@@ -94,7 +94,7 @@ def note_refused(session: Session, side: Side, outcomes: Iterable[Outcome]) -> N
             names.add(outcome.field)
         elif outcome.code == Code.OPTION_UNKNOWN:  # of some field
             names |= session.names(side)
-    names &= session.names(side)
+    names &= _there(session, side)
     noted = session.refused.setdefault(side, set())
     if names <= noted or not session.run.pk:
         return
@@ -168,22 +168,24 @@ def _of_another_type(session: Session, side: Side, name: str) -> bool:
     return now_ is not None and before is not None and now_.type is not before.type
 
 
-def _ends(session: Session, names: Iterable[str]) -> dict[Side, set[str]]:
+def _ends(session: Session, names: set[str]) -> dict[Side, set[str]]:
     """The fields of either side that are meant by names: a plan calls a mapping by the
     name that one of its ends has."""
-    meant = set(names)
-    return {
-        side: session.names(side)
-        & (
-            meant
-            | {
-                mapped.name_on(side)
-                for mapped in session.fields
-                if mapped.name_on(side.other) in meant
-            }
-        )
-        for side in Side
-    }
+    found: dict[Side, set[str]] = {}
+    for side in Side:
+        meant = {*names} | {
+            mapped.name_on(side)
+            for mapped in session.fields
+            if mapped.name_on(side.other) in names
+        }
+        found[side] = meant & _there(session, side)
+    return found
+
+
+def _there(session: Session, side: Side) -> set[str]:
+    """A side's fields; one that must be filled may be mapped by nobody."""
+    names = {field.name for field in session.object_on(side).fields}
+    return names - session.missing.get(side, set())
 
 
 def _told_by(session: Session, marks: Marks) -> set[str]:
