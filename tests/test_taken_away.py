@@ -22,6 +22,7 @@ from connections.sandbox.server import SandboxServer
 from syncs.models import ObjectSync, RecordLink, SyncRun
 from tests.airtable_world import AirtableWorld
 from tests.test_kintone_job import KintoneWorld
+from tests.vendor import all_records
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 STATUSES = ("NEW", "OPEN", "IN_PROGRESS")
@@ -53,6 +54,7 @@ class Office:
         world = self.world
         (acorn,) = world.create("companies", [{"name": "A", "domain": "acorn.example"}])
         rows = [{"email": m, "hs_lead_status": "NEW"} for m in MAILS]
+        rows[1]["hs_lead_status"] = "OPEN"
         self.contacts = dict(zip(MAILS, world.create("contacts", rows), strict=True))
         world.update("contacts", self.contacts[MAILS[3]], firstname="Fay")
         for mail in (MAILS[0], MAILS[3]):
@@ -64,6 +66,12 @@ class Office:
     def run(self) -> Json:
         report: Json = self.world.run(*ObjectSync.objects.all())
         return report
+
+    def status_in_hubspot(self) -> str | None:
+        """The status of the person whose record the app edits and whose status nobody."""
+        names = ("email", "hs_lead_status")
+        found = all_records(self.world.client, "contacts", names).values()
+        return {row["email"]: row["hs_lead_status"] for row in found}[MAILS[1]]
 
     def apply(self) -> None:
         raise NotImplementedError
@@ -88,6 +96,8 @@ class Office:
 
 
 class AirtableOffice(Office):
+    called: tuple[str, str] | None = None  # an option's name now, and before
+
     def __init__(self, sandbox: SandboxServer, host: Host, folder: Any) -> None:
         self.world = AirtableWorld(sandbox, host, folder)
         choices = {"choices": [{"name": s} for s in STATUSES]}
@@ -103,6 +113,21 @@ class AirtableOffice(Office):
         table_id = self.world.fake.table(table)["id"]
         with self.world.fake.store.transaction():
             getattr(self.bases, how)(MAIN_BASE, table_id, *args, **more)
+
+    def call_option(self, old: str, new: str) -> None:
+        """Rename an option of the status, which moves no record."""
+        store, table_id = self.world.fake.store, self.world.fake.table("People")["id"]
+        base = self.bases.get(MAIN_BASE)
+        field_ = self.bases.field(self.bases.table(base, table_id), "Status")
+        for choice in field_["options"]["choices"]:
+            choice["name"] = new if choice["name"] == old else choice["name"]
+        with store.transaction():
+            self.bases.keep(base)
+            for row in list(store.rows(table_id)):
+                if row.cells.get(field_["id"]) == old:
+                    row.cells[field_["id"]] = new
+                    store.keep(row)
+        self.called = (new, old)
 
     def lock(self) -> None:
         base = self.bases.get(MAIN_BASE)
@@ -120,6 +145,9 @@ class AirtableOffice(Office):
         self.given = copy.deepcopy(self.bases.get(MAIN_BASE))
 
     def give_back(self) -> None:
+        if self.called:
+            self.call_option(*self.called)
+        self.called = None
         with self.world.fake.store.transaction():
             self.bases.keep(copy.deepcopy(self.given))
         self.log_in("everything")
@@ -261,6 +289,12 @@ AIRTABLE = (
         lambda o: o.change("drop_choice", "People", "Status", "OPEN"),
     ),
     Taken(
+        "an option's name",
+        "partial",
+        "OPTION_UNKNOWN",
+        lambda o: o.call_option("OPEN", "ACTIVE"),
+    ),
+    Taken(
         "a table",
         "failed",
         "SCHEMA_CHANGED",
@@ -360,6 +394,7 @@ class Play:
         gone = RecordLink.objects.filter(app_gone_at__isnull=False).count()
         self.same(taken, "records taken for gone", gone, 0)
         self.health(taken, contacts["run"])
+        self.same(taken, "a value nobody emptied", office.status_in_hubspot(), "OPEN")
         office.give_back()
         report = office.run()
         self.same(taken, "status once it is back", report["status"], "succeeded")
@@ -371,6 +406,9 @@ class Play:
         self.same(taken, "the app's change", last, f"app {number}")
         held = list(office.person(MAILS[0]).values())[1]
         self.same(taken, "HubSpot's option", held, "OPEN")
+        held = list(office.person(MAILS[1]).values())[1]
+        self.same(taken, "a value nobody changed", held, "OPEN")
+        self.same(taken, "it in HubSpot", office.status_in_hubspot(), "OPEN")
         last = next(iter(office.person(MAILS[2]).values()))
         self.same(taken, "HubSpot's change", last, f"hubspot {number}")
         name = world.companies_in_hubspot()["acorn.example"]["name"]

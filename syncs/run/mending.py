@@ -3,6 +3,8 @@
 An option that is added again, a length that is raised or a field that can be written again
 moves no record, so nothing else would end a back-off before its time. What a field was when
 it refused a value is kept; while records rest for it, each run looks at the schema once.
+The records are read anew, for a field that changed may show other values: an option that is
+renamed back.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from connections.connectors.base import ConnectorError
 from connections.records import Field, Outcome, Side
 from syncs.models import RecordLink
 from syncs.models.choices import RecordState, Trigger
+from syncs.run.pull import reread
 from syncs.run.session import REFUSED, Session, is_due, now
 from syncs.run.stage import Chunk
 from syncs.run.store import update_rows
@@ -219,6 +222,10 @@ def _try_again(session: Session, mended: Marks) -> int:
         with transaction.atomic():
             session.lease.check()  # a system was asked meanwhile
             update_rows(some, ["stage_state", "dirty", "retry_at"])
+        for side in Side:
+            held = [row for row in some if row.id_on(side) is not None]
+            if held and mended.get(side):
+                reread(session, side, held, conclude=False)
         done += len(some)
     return done
 

@@ -15,6 +15,7 @@ from syncs.models.choices import ChangeKind, RecordState
 from syncs.run import identity, reissued, review
 from syncs.run.gone import GonePlanner
 from syncs.run.loops import LoopGuard
+from syncs.run.lost_options import options_lost
 from syncs.run.naming import show as show
 from syncs.run.plan import rested
 from syncs.run.scope import leave_out, scope_of
@@ -191,6 +192,18 @@ class RecordPlanner:
         return held[1], held[2], name
 
     def _decide(self, link: RecordLink, mapped: MappedField) -> Decision:
+        decision = self._decided(link, mapped)
+        if decision.side is Side.HUBSPOT and options_lost(self.session, link, mapped):
+            # What went with its option nobody took out of the record: HubSpot's value
+            # stands, and stays what the app does not hold.
+            before = link.baseline[mapped.key]
+            now_ = link.app_values.get(mapped.name_on(Side.APP))
+            link.baseline[mapped.key] = [before[0], now_]
+            self.chunk.touched.add(link.pk)
+            decision = self._decided(link, self.session.as_known_now(mapped))
+        return decision
+
+    def _decided(self, link: RecordLink, mapped: MappedField) -> Decision:
         stored = link.baseline.get(mapped.key)
         return decide(
             link.hubspot_values.get(mapped.name_on(Side.HUBSPOT)),

@@ -437,6 +437,12 @@ class Session:
                 self.look_once(side)
                 self.renew_rules(people)
 
+    def as_known_now(self, mapped: MappedField) -> MappedField:
+        """A mapping by what its fields are now, if they are of the same types still."""
+        for side in Side:
+            mapped = self._as_known_now(side, mapped)
+        return mapped
+
     def _as_known_now(self, side: Side, mapped: MappedField) -> MappedField:
         field_ = self.object_on(side).field(mapped.name_on(side))
         if field_ is None or field_.type is not mapped.field_on(side).type:
