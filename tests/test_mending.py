@@ -5,11 +5,13 @@ by the next run, after one look at the schema, and nobody else's are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
 from hubspot.crm.properties import PropertyCreate, PropertyUpdate
 
+from connections import schemas
 from connections import services as connection_services
 from connections.records import Side
 from connections.sandbox.server import SandboxServer
@@ -282,3 +284,27 @@ def test_a_column_that_need_not_be_filled_any_more_is_found(tiers):
     tiers.sql("ALTER TABLE companies ALTER COLUMN code DROP NOT NULL")
     assert run(tiers)["failing"] == 0
     assert tiers.sql("SELECT name FROM companies") == [("A",)]
+
+
+def test_a_look_for_one_field_reads_no_owners_and_no_pipelines(tiers):
+    tiers.sql("INSERT INTO companies (name, domain, tier) VALUES ('a', 'a.ex', 'none')")
+    run(tiers)
+    assert run(tiers)["failing"] == 1
+    known = schemas.load_object(tiers.account, "companies")
+    owners = known.field("hubspot_owner_id")
+    assert owners is not None
+    assert owners.options
+    tiers.sandbox.control.reset_counts()
+    report = run(tiers)
+    assert report["failing"] == 1
+    assert tiers.sandbox.control.count("properties") == 1
+    assert tiers.sandbox.control.count("owners") == 0
+    assert max(report["api_calls"].values()) <= 3, report["api_calls"]
+    assert schemas.load_object(tiers.account, "companies") == known
+    with closing(connection_services.open_hubspot(tiers.account)) as hubspot:
+        deals = schemas.load_object(tiers.account, "deals")
+        tiers.sandbox.control.reset_counts()
+        assert hubspot.describe(deals, {"amount"}) == deals
+        assert tiers.sandbox.control.count() == 1
+        assert hubspot.describe(deals, {"dealstage"}) == deals
+        assert tiers.sandbox.control.count() == 3, "the properties and the pipelines"

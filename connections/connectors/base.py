@@ -19,7 +19,7 @@ A write of many records never raises RejectedError: each record has its `Outcome
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Condition
@@ -240,8 +240,14 @@ class Connector(Protocol):
     def discover(self) -> Schema:
         """Read object types, fields and references."""
 
-    def describe(self, obj: ObjectType) -> ObjectType | None:
-        """Read one object type again, in as few calls as that takes; None if it is gone."""
+    def describe(
+        self, obj: ObjectType, names: Collection[str] = ()
+    ) -> ObjectType | None:
+        """Read one object type again, in as few calls as that takes; None if it is gone.
+
+        Args: names, the fields that matter; what takes calls of its own and is not about
+            them may be as `obj` has it. None given: all fields.
+        """
 
     def pages(
         self, obj: ObjectType, want: Want, cursor: str | None = None

@@ -67,7 +67,7 @@ def look_for_mended(session: Session) -> None:
         if not known:
             continue
         with suppress(ConnectorError):  # reading tells, if it is more than this look
-            session.look_once(side)
+            session.look_once(side, known)
             mended[side] = {
                 name: is_now
                 for name, mark in known.items()
@@ -103,7 +103,7 @@ def note_refused(session: Session, side: Side, outcomes: Iterable[Outcome]) -> N
         return
     if not noted:
         with suppress(ConnectorError):  # else as it was known: one more try at most
-            session.refresh(side)
+            session.refresh(side, names)
     field = session.object_on(side).field
     marks = {str(side): {name: _mark(field(name)) for name in names}}
     session.keep(lambda state: _note(state, marks))

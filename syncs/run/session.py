@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from threading import Lock
@@ -374,11 +374,14 @@ class Session:
         self.look_once(side)
         return self.object_on(side).field(name) is None
 
-    def refresh(self, side: Side) -> None:
+    def refresh(self, side: Side, names: Collection[str] = ()) -> None:
         """Look at a side's object type again; fields that have gone are left out from
-        here on."""
+        here on.
+
+        Args: names, the fields that matter, where others need not cost a call.
+        """
         owner = self.sync.app.hubspot if side is Side.HUBSPOT else self.sync.app
-        now = self.connector(side).describe(self.object_on(side))
+        now = self.connector(side).describe(self.object_on(side), names)
         if now is None:
             self.note_away(side)
             raise SchemaError(
@@ -405,11 +408,15 @@ class Session:
             self.tally.error(Code.FIELD_MISSING, text)
         self.note_missed()
 
-    def look_once(self, side: Side) -> None:
-        """Look at a side's object type, unless that was done in this run."""
+    def look_once(self, side: Side, names: Collection[str] = ()) -> None:
+        """Look at a side's object type, unless that was done in this run.
+
+        Args: names, as in `refresh`.
+        """
         if side not in self._checked:
-            self.refresh(side)
-            self._checked.add(side)
+            self.refresh(side, names)
+            if not names:
+                self._checked.add(side)
 
     def renew_rules(self, changed: Container[tuple[Side, str]]) -> None:
         """Go by what fields are now, where what was read of them still means the same."""

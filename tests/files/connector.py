@@ -7,7 +7,7 @@ list of ids. Nothing here knows of HubSpot, of runs or of our database.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,7 +102,9 @@ class FilesConnector(PlainConnector):
         found = sorted(p.parent.name for p in self._folder.glob("*/fields.json"))
         return Schema(tuple(self._object(name) for name in found))
 
-    def describe(self, obj: ObjectType) -> ObjectType | None:
+    def describe(
+        self, obj: ObjectType, names: Collection[str] = ()
+    ) -> ObjectType | None:
         self._call()
         here = (self._folder / obj.id / "fields.json").exists()
         return self._object(obj.id) if here else None

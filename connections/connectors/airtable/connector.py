@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -149,7 +149,9 @@ class AirtableConnector(PlainConnector):
         tables = self._api.tables(again=True)
         return Schema(tuple(object_type(t, tables) for t in tables.values()))
 
-    def describe(self, obj: ObjectType) -> ObjectType | None:
+    def describe(
+        self, obj: ObjectType, names: Collection[str] = ()
+    ) -> ObjectType | None:
         tables = self._api.tables(again=True)
         found = tables.get(obj.id)
         return None if found is None else object_type(found, tables)

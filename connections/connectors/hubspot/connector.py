@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -127,8 +127,10 @@ class HubSpotConnector:
     def discover(self) -> Schema:
         return self._schema.discover()
 
-    def describe(self, obj: ObjectType) -> ObjectType | None:
-        return self._schema.describe(obj)
+    def describe(
+        self, obj: ObjectType, names: Collection[str] = ()
+    ) -> ObjectType | None:
+        return self._schema.describe(obj, names)
 
     def association_types(
         self, from_object: str, to_object: str

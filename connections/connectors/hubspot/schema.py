@@ -5,7 +5,9 @@ Source: https://developers.hubspot.com/docs/api-reference/latest/crm/properties
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from connections.connectors.base import (
@@ -134,7 +136,9 @@ class SchemaReader:
             raise refusal or SetupError("HubSpot shows no object type to this token.")
         return Schema(tuple(found))
 
-    def describe(self, obj: ObjectType) -> ObjectType | None:
+    def describe(
+        self, obj: ObjectType, names: Collection[str] = ()
+    ) -> ObjectType | None:
         """Read an object type's properties again; None where HubSpot has it no more."""
         kind = next((s for s in _STANDARD if s.id == obj.id), None)
         required = tuple(f.name for f in obj.fields if f.required)
@@ -142,7 +146,7 @@ class SchemaReader:
             obj.id, obj.name, obj.label, obj.display_field, required
         )
         try:
-            return self._object(kind, obj.custom, {})
+            return self._object(kind, obj.custom, {}, known=_beside(obj, names))
         except (RejectedError, SchemaError):
             return None
 
@@ -170,8 +174,13 @@ class SchemaReader:
         return found
 
     def _object(
-        self, kind: _Standard, custom: bool, owners: dict[str, tuple[Option, ...]]
+        self,
+        kind: _Standard,
+        custom: bool,
+        owners: dict[str, tuple[Option, ...]],
+        known: Mapping[str, Field] = MappingProxyType({}),
     ) -> ObjectType:
+        """Args: owners, once they were read; known, the fields of which nobody asks."""
         doing = f"read the properties of {kind.name}"
         answer = self._api.read(
             doing,
@@ -185,13 +194,16 @@ class SchemaReader:
         shown = [
             row for row in found if not row.get("archived") and not row.get("hidden")
         ]
-        further = self._pipelines(kind) if kind.pipeline else {}
-        if any(_names_owner(row) for row in shown):
+        of_owners = {row["name"] for row in shown if _names_owner(row)}
+        further = {n: known[n].options for n in of_owners & known.keys()}
+        if kind.pipeline and {kind.pipeline, kind.stage} <= known.keys():
+            further |= {n: known[n].options for n in (kind.pipeline, kind.stage)}
+        elif kind.pipeline:
+            further |= self._pipelines(kind)
+        if of_owners - known.keys():
             if "owner" not in owners:
                 owners["owner"] = self._owners()
-            further |= {
-                row["name"]: owners["owner"] for row in shown if _names_owner(row)
-            }
+            further |= dict.fromkeys(of_owners - known.keys(), owners["owner"])
         fields = tuple(to_field(kind.id, kind.required, row, further) for row in shown)
         names = {field.name for field in fields}
         return ObjectType(
@@ -260,6 +272,11 @@ def _names_owner(row: Json) -> bool:
     return (
         bool(row.get("externalOptions")) and row.get("referencedObjectType") == "OWNER"
     )
+
+
+def _beside(obj: ObjectType, names: Collection[str]) -> Mapping[str, Field]:
+    """The fields of an object but for those asked about; none where all are."""
+    return {f.name: f for f in obj.fields if f.name not in names} if names else {}
 
 
 def _stage_label(pipeline: Json, stage: Json, pipelines: int) -> str:

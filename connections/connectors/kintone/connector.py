@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -127,7 +127,9 @@ class KintoneConnector(PlainConnector):
     def discover(self) -> Schema:
         return self._schema.discover()
 
-    def describe(self, obj: ObjectType) -> ObjectType | None:
+    def describe(
+        self, obj: ObjectType, names: Collection[str] = ()
+    ) -> ObjectType | None:
         return self._schema.describe(obj)
 
     # Read ------------------------------------------------------------------------------

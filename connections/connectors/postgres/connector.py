@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -123,7 +123,9 @@ class PostgresConnector(PlainConnector):
         check_keys(self._keys, tables)
         return self._offer(tables)
 
-    def describe(self, obj: ObjectType) -> ObjectType | None:
+    def describe(
+        self, obj: ObjectType, names: Collection[str] = ()
+    ) -> ObjectType | None:
         """Read it with all the others; one that is gone stops no other."""
         return self._offer(self._tables.read()).object(obj.id)
 
