@@ -386,3 +386,17 @@ def test_what_it_holds_outlives_it(tmp_path: Path):
         state = f"{server.url}/_sandbox/state"
         held = json.loads(requests.get(state, timeout=10).text)["apps"]
         assert held["Companies"]["records"] == 1
+
+
+def test_an_app_deleted_with_a_record_of_it_changed_leaves_the_others_in_order(raw):
+    made = raw("POST", "record.json", {"app": raw.people.id, "record": {}})
+    record = raw.people.records[int(made.json()["id"])]
+    domain = raw.server.domain
+    with domain.change():
+        domain.put(raw.people, record)
+        domain.drop_app(raw.people)
+    again = raw("GET", "records.json", {"app": raw.companies.id})
+    assert again.json()["code"] == "GAIA_IA02", "its token went with it"
+    raw.tokens = raw.server.token(raw.companies)
+    row = {"name": {"value": "A"}, "code": {"value": "a"}}
+    assert raw("POST", "record.json", {"app": raw.companies.id, "record": row}).ok

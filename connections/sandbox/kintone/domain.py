@@ -243,7 +243,9 @@ class Domain:
         dirty, self._dirty = self._dirty, set()
         self._db.execute("BEGIN")
         for number, record_id in dirty:
-            app = self.apps[number]
+            app = self.apps.get(number)
+            if app is None:  # deleted since, with its records
+                continue
             record = app.records.get(record_id)
             if record_id == 0:
                 body = {
