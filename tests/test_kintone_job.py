@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.conf import settings
 from associations.setup.applying import apply
 from associations.setup.exporting import export
 from associations.setup.problems import SetupRefused
+from connections import services as connection_services
 from connections.connectors.kintone.publishing import page
 from connections.models import ConnectedApp
 from connections.sandbox.kintone.domain import App
@@ -494,3 +496,37 @@ def test_a_right_a_field_and_an_app_that_go_stop_their_sync_alone(world):
     assert people["status"] == "failed"
     assert {e["code"] for e in people["errors"]} == {"SCOPE_MISSING"}
     assert RecordLink.objects.filter(app_gone_at__isnull=False).count() == 0
+
+
+def test_an_app_that_is_deleted_takes_no_other_sync_along_with_its_token(world):
+    plant(world)
+    world.apply(world.tree(LOOKUP))
+    assert world.go()["status"] == "succeeded"
+    linked = world.primary()
+    world.kintone.domain.drop_app(world.people)
+    world.edit(world.firms, "domain", "acorn.example", name="Acorn 2")
+    firms, people = world.go()["syncs"]
+    assert firms["status"] == "succeeded", firms
+    assert world.companies_in_hubspot()["acorn.example"]["name"] == "Acorn 2"
+    assert people["status"] == "failed"
+    assert {e["code"] for e in people["errors"]} == {"SCHEMA_CHANGED"}
+    assert world.primary() == linked
+    assert RecordLink.objects.filter(app_gone_at__isnull=False).count() == 0
+    # A log-in that nobody knows is refused as ever.
+    app = ConnectedApp.objects.get()
+    app.credentials = {"api_tokens": "nobodys,noones"}
+    app.save()
+    codes = {e["code"] for s in world.go()["syncs"] for e in s["errors"]}
+    assert codes == {"CREDENTIALS_REFUSED"}
+
+
+def test_a_connection_test_tells_of_a_token_that_is_not_known(world):
+    world.apply(world.tree(LOOKUP))
+    app = ConnectedApp.objects.get()
+    app.credentials = {"api_tokens": f"{world.kintone.token(world.firms)},gone"}
+    app.settings = {**app.settings, "app_ids": [str(world.firms.id)]}
+    app.save()
+    with closing(connection_services.open_app(app)) as connector:
+        report = connector.test()
+    (warning,) = report.warnings
+    assert "does not know one of the API tokens" in warning

@@ -220,7 +220,7 @@ class KintoneOffice(Office):
         app.save()
 
     def drop(self) -> None:
-        """With a user: a token of an app that is gone would have every call refused."""
+        """With a user, whose rights do not go with the app."""
         user, password = self.world.kintone.password
         app = ConnectedApp.objects.get()
         app.credentials = {"username": user, "password": password}

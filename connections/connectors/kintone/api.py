@@ -9,7 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from connections.connectors.base import TransientError, bucket_of
+from connections.connectors.base import (
+    AuthError,
+    ConnectorError,
+    TransientError,
+    bucket_of,
+)
 from connections.connectors.dialect import Answer
 from connections.connectors.http import Door, Safety
 from connections.connectors.kintone.errors import error_of
@@ -18,6 +23,7 @@ from connections.connectors.parts import listed
 Json = dict[str, Any]
 PAGE_SIZE = 500  # records of one list, the most there are
 MAX_QUERY = 3_000  # characters; a longer query is sent as a body
+TOKENS = "X-Cybozu-API-Token"
 OVERRIDE = {"X-HTTP-Method-Override": "GET"}
 
 
@@ -25,11 +31,16 @@ class Api:
     """The door to one domain, or to one guest space in it.
 
     Args: prefix, the path before each call's name: "/k/v1" or "/v1" in a guest space,
-        whose path is part of the address; whole, the same from the host on.
+        whose path is part of the address; whole, the same from the host on; tokens, the
+        API tokens that the door sends, if it does.
     """
 
-    def __init__(self, door: Door, prefix: str, whole: str) -> None:
+    def __init__(
+        self, door: Door, prefix: str, whole: str, tokens: Sequence[str] = ()
+    ) -> None:
         self.door, self._prefix, self._whole = door, prefix, whole
+        self._tokens = tuple(tokens)
+        self.unknown = 0  # tokens that are left out, since Kintone does not know them
 
     def read(self, doing: str, name: str, query: Mapping[str, str]) -> Answer:
         """Make a call that changes nothing; its answer's body is a JSON object.
@@ -38,12 +49,13 @@ class Api:
         Raises: ConnectorError, RejectedError among them.
         """
         path = f"{self._prefix}/{name}.json"
-        self._count([query.get("id" if name == "app" else "app")])
+        app = query.get("id" if name == "app" else "app", "")
+        self._count([app])
         if sum(len(quote(v)) for v in query.values()) > MAX_QUERY:
             body = _as_body(query)
-            answer = self.door.send("POST", path, body=body, headers=OVERRIDE)
+            answer = self._send("POST", path, app, body=body, headers=OVERRIDE)
         else:
-            answer = self.door.send("GET", path, query=query)
+            answer = self._send("GET", path, app, query=query)
         return self._told(answer, doing)
 
     def records(
@@ -76,12 +88,60 @@ class Api:
         """
         path = f"{self._prefix}/{name}.json"
         inner = [part["payload"].get("app") for part in body.get("requests", ())]
-        self._count([body.get("app"), *inner])
-        return self.door.send(method, path, body=body, safety=safety)
+        apps = [app for app in map(text, (body.get("app"), *inner)) if app]
+        self._count(apps)
+        app = next(iter(apps), "")
+        return self._send(method, path, app, body=body, safety=safety)
 
-    def _count(self, apps: Iterable[object]) -> None:
+    def _send(
+        self,
+        method: str,
+        path: str,
+        app: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> Answer:
+        """Send a call; once more without the tokens that Kintone does not know.
+
+        It refuses every call that has one of those among others, and an app that is
+        deleted takes its tokens along: the other apps' syncs would end with it.
+        """
+        signed = self._signed() | dict(headers or {})
+        try:
+            return self.door.send(method, path, headers=signed, **more)
+        except AuthError:
+            if not app or not self._leave_out_unknown(app):
+                raise
+        signed = self._signed() | dict(headers or {})
+        return self.door.send(method, path, headers=signed, **more)
+
+    def _signed(self) -> dict[str, str]:
+        return {TOKENS: ",".join(self._tokens)} if self.unknown else {}
+
+    def _leave_out_unknown(self, app: str) -> bool:
+        """Try each token by itself. Returns: whether some, not all, are not known."""
+        known = [t for t in self._tokens if self._is_known(t, app)]
+        if not known or len(known) == len(self._tokens):
+            return False
+        self.unknown += len(self._tokens) - len(known)
+        self._tokens = tuple(known)
+        return True
+
+    def _is_known(self, token: str, app: str) -> bool:
+        path = f"{self._prefix}/app/form/fields.json"
+        self._count([app])
+        try:
+            self.door.send("GET", path, query={"app": app}, headers={TOKENS: token})
+        except AuthError:
+            return False
+        except ConnectorError:  # of another app, or it is not told
+            return True
+        return True
+
+    def _count(self, apps: Iterable[str]) -> None:
         """Count a call for each app that it is about: Kintone counts by app and day."""
-        for app in dict.fromkeys(text(app) for app in apps if app):
+        for app in dict.fromkeys(app for app in apps if app):
             self.door.count(bucket_of(app))
 
     def inner(self, name: str) -> str:

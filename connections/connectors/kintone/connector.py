@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from connections.catalogue import Code
 from connections.connectors.base import AuthError, Context, SetupError
 from connections.connectors.http import Door
-from connections.connectors.kintone.api import Api, text
+from connections.connectors.kintone.api import TOKENS, Api, text
 from connections.connectors.kintone.errors import KintoneDialect
 from connections.connectors.kintone.keeping import KeyKeeper
 from connections.connectors.kintone.link_apps import examine, read_rows, shape_of
@@ -41,6 +41,12 @@ from connections.records import (
 )
 
 MOST_TOKENS = 9  # in one header
+
+
+UNKNOWN = (
+    "it does not know one of the API tokens, which was deleted, or its app was: the others "
+    "go on without it"
+)
 
 
 class KintoneConnector(PlainConnector):
@@ -81,13 +87,14 @@ class KintoneConnector(PlainConnector):
                 code=Code.UNAVAILABLE,
             )
         headers, secrets = _signed(credentials)
-        self._tokens = "X-Cybozu-API-Token" in headers
+        self._tokens = TOKENS in headers
         self._door = Door(
             base, headers, context, dialect=KintoneDialect(), secrets=secrets
         )
         path = urlsplit(base).path.rstrip("/")
         prefix = "/v1" if path.startswith("/k/guest/") else "/k/v1"
-        self._api = Api(self._door, prefix, f"{path}{prefix}")
+        tokens = secrets if self._tokens else ()
+        self._api = Api(self._door, prefix, f"{path}{prefix}", tokens)
         self._host = urlsplit(base).hostname or ""
         self._space = path
         self._chosen = [text(i).strip() for i in settings.get("app_ids") or ()]
@@ -122,6 +129,7 @@ class KintoneConnector(PlainConnector):
             f"Kintone {self._host}{self._space}",
             details,
             system=f"kintone/{self._host}{self._space.replace('/', '.')}",
+            warnings=(UNKNOWN,) if self._api.unknown else (),
         )
 
     def discover(self) -> Schema:
@@ -213,7 +221,7 @@ def _signed(credentials: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
             )
         if not all(t.isascii() and t.isprintable() and " " not in t for t in tokens):
             raise AuthError("An API token holds characters that no token has.")
-        return {"X-Cybozu-API-Token": ",".join(tokens)}, tokens
+        return {TOKENS: ",".join(tokens)}, tokens
     if login and password:
         word = base64.b64encode(f"{login}:{password}".encode()).decode()
         return {"X-Cybozu-Authorization": word}, [word, password]
