@@ -15,23 +15,25 @@ from syncs.run.session import MappedField, Session
 CHOICES = (ValueType.OPTION, ValueType.OPTIONS)
 
 
-def options_lost(session: Session, link: RecordLink, mapped: MappedField) -> bool:
-    """Whether all that moved in the app is that options went which its field
-    has no more.
+def options_lost(session: Session, link: RecordLink, mapped: MappedField) -> set[str]:
+    """What went from an app's record because its field has those options no more.
 
-    Looks at the app's schema, once a run, where a record holds less than it did.
+    Looks at the app's schema, once a run, where a record holds less than it did and no
+    more: another option beside may be a renamed one.
     """
     name, stored = mapped.name_on(Side.APP), link.baseline.get(mapped.key)
     field = mapped.field_on(Side.APP)
     if stored is None or field.type not in CHOICES or field.people:
-        return False
+        return set()
+    if not field.options:  # a list of anything: no option can be lost
+        return set()
     held, left = set(words(stored[1])), set(words(link.app_values.get(name)))
     if not left < held:
-        return False
+        return set()
     session.look_once(Side.APP)
     known = session.object_on(Side.APP).field(name)
     if known is None:
-        return False
-    if known.type not in CHOICES:
-        return not left  # it holds something else now, and lost what it could not
-    return not (held - left) & {o.value for o in known.options if not o.archived}
+        return set()
+    if known.type not in CHOICES:  # it holds something else, and lost what it could not
+        return set() if left else held
+    return held - left - {o.value for o in known.options if not o.archived}

@@ -9,7 +9,7 @@ from typing import Any
 from connections.catalogue import Code
 from connections.records import Canon, Side
 from syncs.engine.fields import Baseline, Decision, decide
-from syncs.engine.values import ValueProblem, convert, is_blank, same
+from syncs.engine.values import ValueProblem, convert, is_blank, same, words
 from syncs.models import RecordKey, RecordLink
 from syncs.models.choices import ChangeKind, RecordState
 from syncs.run import identity, reissued, review
@@ -192,22 +192,28 @@ class RecordPlanner:
         return held[1], held[2], name
 
     def _decide(self, link: RecordLink, mapped: MappedField) -> Decision:
-        decision = self._decided(link, mapped)
-        if decision.side is Side.HUBSPOT and options_lost(self.session, link, mapped):
-            # What went with its option nobody took out of the record: HubSpot's value
-            # stands, and stays what the app does not hold.
-            before = link.baseline[mapped.key]
-            now_ = link.app_values.get(mapped.name_on(Side.APP))
-            link.baseline[mapped.key] = [before[0], now_]
-            self.chunk.touched.add(link.pk)
-            decision = self._decided(link, self.session.as_known_now(mapped))
-        return decision
+        value = link.app_values.get(mapped.name_on(Side.APP))
+        decision = self._decided(link, mapped, value)
+        if decision.side is not Side.HUBSPOT:
+            return decision
+        lost = options_lost(self.session, link, mapped)
+        if not lost:
+            return decision
+        before, left = link.baseline[mapped.key], words(value)
+        if {*left, *lost} != set(words(before[1])):
+            # A person took others off: those alone go.
+            return self._decided(link, mapped, sorted({*left, *lost}))
+        # What went with its option nobody took out of the record: HubSpot's value
+        # stands, and stays what the app does not hold.
+        link.baseline[mapped.key] = [before[0], value]
+        self.chunk.touched.add(link.pk)
+        return self._decided(link, self.session.as_known_now(mapped), value)
 
-    def _decided(self, link: RecordLink, mapped: MappedField) -> Decision:
+    def _decided(self, link: RecordLink, mapped: MappedField, app: Canon) -> Decision:
         stored = link.baseline.get(mapped.key)
         return decide(
             link.hubspot_values.get(mapped.name_on(Side.HUBSPOT)),
-            link.app_values.get(mapped.name_on(Side.APP)),
+            app,
             Baseline(*stored) if stored is not None else None,
             mapped.rule,
             hubspot_at=self._changed_at(link, mapped, Side.HUBSPOT),

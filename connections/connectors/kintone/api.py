@@ -6,6 +6,7 @@ Source: https://kintone.dev/en/docs/kintone/rest-api/
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from threading import Lock
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +41,7 @@ class Api:
     ) -> None:
         self.door, self._prefix, self._whole = door, prefix, whole
         self._tokens = tuple(tokens)
+        self._trying = Lock()  # a page may be asked for ahead, in a thread of its own
         self.unknown = 0  # tokens that are left out, since Kintone does not know them
 
     def read(self, doing: str, name: str, query: Mapping[str, str]) -> Answer:
@@ -107,11 +109,12 @@ class Api:
         It refuses every call that has one of those among others, and an app that is
         deleted takes its tokens along: the other apps' syncs would end with it.
         """
+        sent = self._tokens
         signed = self._signed() | dict(headers or {})
         try:
             return self.door.send(method, path, headers=signed, **more)
         except AuthError:
-            if not app or not self._leave_out_unknown(app):
+            if not app or not self._leave_out_unknown(app, sent):
                 raise
         signed = self._signed() | dict(headers or {})
         return self.door.send(method, path, headers=signed, **more)
@@ -119,14 +122,20 @@ class Api:
     def _signed(self) -> dict[str, str]:
         return {TOKENS: ",".join(self._tokens)} if self.unknown else {}
 
-    def _leave_out_unknown(self, app: str) -> bool:
-        """Try each token by itself. Returns: whether some, not all, are not known."""
-        known = [t for t in self._tokens if self._is_known(t, app)]
-        if not known or len(known) == len(self._tokens):
-            return False
-        self.unknown += len(self._tokens) - len(known)
-        self._tokens = tuple(known)
-        return True
+    def _leave_out_unknown(self, app: str, sent: tuple[str, ...]) -> bool:
+        """Try each token by itself, unless another thread did since `sent` were sent.
+
+        Returns: whether some, not all, are not known.
+        """
+        with self._trying:
+            if self._tokens != sent:
+                return True
+            known = [t for t in sent if self._is_known(t, app)]
+            if not known or len(known) == len(sent):
+                return False
+            self.unknown += len(sent) - len(known)
+            self._tokens = tuple(known)
+            return True
 
     def _is_known(self, token: str, app: str) -> bool:
         path = f"{self._prefix}/app/form/fields.json"
