@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hubspot.crm.properties import PropertyCreate
 
 from connections import services as connection_services
 from connections.sandbox.server import SandboxServer
 from syncs.models import FieldMapping
-from tests.test_mending import options, run
+from tests.test_mending import run
+from tests.vendor import make_choice
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
@@ -21,16 +21,8 @@ def tags(pg_dsn: str) -> Iterator[World]:
     with SandboxServer(switches={"search_lag_s": 0}) as sandbox:
         world = World(sandbox, pg_dsn)
         world.set_up()
-        world.client.crm.properties.core_api.create(
-            "companies",
-            PropertyCreate(
-                name="tags",
-                label="Tags",
-                type="enumeration",
-                field_type="checkbox",
-                group_name="companyinformation",
-                options=options("red", "green", "blue"),
-            ),
+        make_choice(
+            world.client, "companies", "tags", "red", "green", "blue", several=True
         )
         world.sql("ALTER TABLE companies ADD COLUMN tags text[]")
         for owner in (world.account, world.app):

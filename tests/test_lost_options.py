@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hubspot.crm.properties import PropertyCreate
 
 from connections.sandbox.airtable.app import Airtable
 from connections.sandbox.host import Host
 from connections.sandbox.server import SandboxServer
 from tests.airtable_world import AirtableWorld
-from tests.test_mending import options
 from tests.test_taken_away import AirtableOffice
-from tests.vendor import all_records
+from tests.vendor import all_records, make_choice
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 COLOURS = ("blue", "green", "red", "white")
@@ -25,17 +23,7 @@ class Colours(AirtableOffice):
 
     def __init__(self, sandbox: SandboxServer, host: Host, folder: Any) -> None:
         self.world = AirtableWorld(sandbox, host, folder)
-        self.world.client.crm.properties.core_api.create(
-            "contacts",
-            PropertyCreate(
-                name="colours",
-                label="Colours",
-                type="enumeration",
-                field_type="checkbox",
-                group_name="contactinformation",
-                options=options(*COLOURS),
-            ),
-        )
+        make_choice(self.world.client, "contacts", "colours", *COLOURS, several=True)
         choices = {"choices": [{"name": s} for s in COLOURS]}
         made = {"name": "Colours", "type": "multipleSelects", "options": choices}
         self.change("make_field", "People", made, by_person=True)

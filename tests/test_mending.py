@@ -19,13 +19,10 @@ from syncs import services
 from syncs.models import Change, FieldMapping, RecordLink
 from syncs.models.choices import ChangeOutcome, Trigger
 from syncs.run.session import Session
+from tests.vendor import make_choice, options
 from tests.world import World
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
-
-
-def options(*values: str) -> list[dict[str, Any]]:
-    return [{"label": v, "value": v, "hidden": False} for v in values]
 
 
 @pytest.fixture
@@ -39,18 +36,7 @@ def tiers(pg_dsn: str) -> Iterator[World]:
 
 
 def make_tier(world: World) -> None:
-    api = world.client.crm.properties.core_api
-    api.create(
-        "companies",
-        PropertyCreate(
-            name="tier",
-            label="Tier",
-            type="enumeration",
-            field_type="select",
-            group_name="companyinformation",
-            options=options("gold", "silver", "platinum"),
-        ),
-    )
+    make_choice(world.client, "companies", "tier", "gold", "silver", "platinum")
     world.sql("ALTER TABLE companies ADD COLUMN tier varchar(6)")
     for owner in (world.account, world.app):
         connection_services.refresh_schema(owner)

@@ -15,6 +15,7 @@ from hubspot.crm.associations.v4 import (
     BatchInputPublicFetchAssociationsBatchRequest as FetchBatch,
 )
 from hubspot.crm.associations.v4 import PublicFetchAssociationsBatchRequest as Fetch
+from hubspot.crm.properties import PropertyCreate
 
 from connections.sandbox.server import SandboxServer
 
@@ -98,3 +99,24 @@ def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     """Yield parts of a list, none longer than `size`."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def options(*values: str) -> list[dict[str, Any]]:
+    """Options of a property, each called by its value."""
+    return [{"label": v, "value": v, "hidden": False} for v in values]
+
+
+def make_choice(
+    client: hubspot.Client, kind: str, name: str, *values: str, several: bool = False
+) -> None:
+    """Make a property of companies or contacts that is one of the values, or some."""
+    groups = {"companies": "companyinformation", "contacts": "contactinformation"}
+    made = PropertyCreate(
+        name=name,
+        label=name.capitalize(),
+        type="enumeration",
+        field_type="checkbox" if several else "select",
+        group_name=groups[kind],
+        options=options(*values),
+    )
+    client.crm.properties.core_api.create(kind, made)

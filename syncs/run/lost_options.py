@@ -23,9 +23,8 @@ def options_lost(session: Session, link: RecordLink, mapped: MappedField) -> set
     """
     name, stored = mapped.name_on(Side.APP), link.baseline.get(mapped.key)
     field = mapped.field_on(Side.APP)
-    if stored is None or field.type not in CHOICES or field.people:
-        return set()
-    if not field.options:  # a list of anything: no option can be lost
+    # A list of anything has no options, and can lose none.
+    if stored is None or field.type not in CHOICES or field.people or not field.options:
         return set()
     held, left = set(words(stored[1])), set(words(link.app_values.get(name)))
     if not left < held:

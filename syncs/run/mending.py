@@ -32,9 +32,7 @@ from syncs.run.stage import Chunk
 from syncs.run.store import update_rows
 
 TRIED = "tried"  # in a sync's read_state: {side: {field: what it was when it refused}}
-LOOKED = (
-    "looked"  # in a sync's read_state: when the schema was last looked at for these
-)
+LOOKED = "looked"  # in a sync's read_state: when the schema was looked at for these
 LOOK_EVERY = timedelta(minutes=10)  # in scheduled runs
 LINKS_AT_ONCE = 1000
 
